@@ -1,0 +1,26 @@
+# spar_part(NAME [FOLDER dir] DEPENDS targets...): the static library spar::NAME from src/NAME/*.cpp.
+# A part with no source file is an interface library, so that a layer may exist before its first file.
+function(spar_part name)
+  cmake_parse_arguments(part "" "FOLDER" "DEPENDS" ${ARGN})
+  if(NOT part_FOLDER)
+    set(part_FOLDER src/${name})
+  endif()
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${part_FOLDER}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/(main|cpu_check)\\.cpp$")
+  if(sources)
+    add_library(spar_${name} STATIC ${sources})
+    target_link_libraries(spar_${name} PUBLIC spar_options ${part_DEPENDS})
+  else()
+    add_library(spar_${name} INTERFACE)
+    target_link_libraries(spar_${name} INTERFACE spar_options ${part_DEPENDS})
+  endif()
+  add_library(spar::${name} ALIAS spar_${name})
+endfunction()
+
+# The program itself. cpu_check.cpp is compiled for the plainest processor: it must run where the rest would be an illegal instruction.
+function(spar_program)
+  add_executable(spar ${PROJECT_SOURCE_DIR}/src/cli/main.cpp ${PROJECT_SOURCE_DIR}/src/cli/cpu_check.cpp)
+  target_link_libraries(spar PRIVATE spar::cli)
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/cli/cpu_check.cpp PROPERTIES COMPILE_OPTIONS "-march=x86-64;-mno-avx")
+  install(TARGETS spar RUNTIME DESTINATION bin)
+endfunction()

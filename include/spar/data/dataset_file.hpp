@@ -1,0 +1,57 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "spar/base/types.hpp"
+#include "spar/store/array_file.hpp"
+
+/// The data set on disk (docs/formats.md, "Data set"): interactions as CSR by user in three parts, original ids, and where they came from.
+///
+///   /                 format = "spar-dataset", version = 1, name, users, items, content, source, ...
+///   /users/ids        text [users]           original ids, by row
+///   /items/ids        text [items]
+///   /train/offsets    i64 [users + 1]        interactions of user u: offsets[u] .. offsets[u+1]
+///   /train/items      u32 [train]            item rows, ascending within a user
+///   /train/ratings    f32 [train]            optional
+///   /train/times      i64 [train]            optional, seconds since 1970 or input order
+///   /validation/...   /test/...              as train; absent parts have 0 interactions and all-zero offsets
+///   /test/negatives_offsets i64 [users + 1], /test/negatives u32    optional: fixed candidates of a sampled protocol
+///
+/// Rows (users and items) are dealt out by falling number of interactions (snake order over the 1,024 row groups), so any shard holds about as many
+/// interactions as any other. Interaction arrays are cut into checksum segments at the groups' offsets; offsets arrays have one segment per group of users,
+/// segment g holding offsets[begin(g)] .. offsets[end(g)-1], the last segment also the closing one.
+namespace spar::data {
+
+inline constexpr const char* dataset_format = "spar-dataset";
+inline constexpr std::int64_t dataset_version = 1;
+
+enum class Part { train, validation, test };
+const char* part_name(Part part);  ///< "train", "validation", "test"
+
+/// What the header of a data set says; cheap to read.
+struct DatasetHeader {
+  std::string path;
+  std::string name;      ///< for run directories and first lines: the file's name without ending, or what import was told
+  Index users = 0;
+  Index items = 0;
+  Index counts[3] = {0, 0, 0};  ///< interactions by Part
+  bool has_ratings = false;
+  bool has_times = false;
+  bool has_negatives = false;
+  std::string content;   ///< 16 hexadecimal digits: the checksum of all checksums; the identity of the data
+  std::string split;     ///< how train, validation and test were made, one phrase
+};
+
+DatasetHeader read_header(const store::ArrayFile& file);
+
+/// Opens a data set for reading; UserError sentences as ArrayFile::open.
+store::ArrayFile open_dataset(const std::string& path);
+
+/// The row order of the importer: order[k] = the index (0-based, by first appearance in the input) of the entity that gets row k, for entities with
+/// `counts[e]` interactions; falling counts (ties: first appearance) dealt in snake order over the row groups, whose sizes are those of Partition{rows, 1024}.
+std::vector<Index> deal_rows(const std::vector<std::int64_t>& counts);
+
+}  // namespace spar::data

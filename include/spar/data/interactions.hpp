@@ -1,0 +1,43 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "spar/base/sharding.hpp"
+#include "spar/base/types.hpp"
+#include "spar/comm/communicator.hpp"
+#include "spar/data/dataset_file.hpp"
+
+namespace spar::data {
+
+/// Interactions of consecutive users [first_user, first_user + users()), by user; item rows ascend within a user and are distinct.
+struct UserLists {
+  Index first_user = 0;
+  std::vector<std::int64_t> offsets{0};  ///< users() + 1, starting at 0
+  std::vector<ItemId> items;
+
+  Index users() const { return static_cast<Index>(offsets.size()) - 1; }
+  std::int64_t count() const { return offsets.back(); }
+  /// Items of local user k (global user first_user + k).
+  std::span<const ItemId> of(Index k) const {
+    const auto begin = static_cast<std::size_t>(offsets[static_cast<std::size_t>(k)]);
+    const auto end = static_cast<std::size_t>(offsets[static_cast<std::size_t>(k) + 1]);
+    return {items.data() + begin, end - begin};
+  }
+  bool contains(Index k, ItemId item) const;  ///< binary search
+};
+
+/// Reads the lists of users [first_user, end_user) of one part and verifies their checksums; both bounds are group boundaries of the data set's users
+/// (any shard's bounds are). Any rank may call it alone. UserError with one sentence for damaged files (checksum, offsets that do not rise, item out of range).
+UserLists read_lists(const store::ArrayFile& file, Part part, Index first_user, Index end_user);
+/// The same for the fixed candidates of a sampled protocol (/test/negatives); in file order, not ascending.
+UserLists read_negatives(const store::ArrayFile& file, Index first_user, Index end_user);
+/// Ratings / times of the same users, in the order of read_lists' items; empty where the file has none.
+std::vector<float> read_ratings(const store::ArrayFile& file, Part part, Index first_user, Index end_user);
+std::vector<std::int64_t> read_times(const store::ArrayFile& file, Part part, Index first_user, Index end_user);
+
+/// Original ids of rows [first, first + count) of "/users/ids" or "/items/ids"; any range.
+std::vector<std::string> read_ids(const store::ArrayFile& file, const std::string& array, Index first, Index count);
+
+}  // namespace spar::data
