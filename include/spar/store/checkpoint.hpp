@@ -1,0 +1,91 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "spar/base/sharding.hpp"
+#include "spar/base/types.hpp"
+#include "spar/comm/communicator.hpp"
+
+/// Checkpoints (docs/formats.md, "Checkpoint"): a directory that is complete or absent, whose bytes do not depend on the launch that wrote it, and that loads on any rank count.
+namespace spar::store {
+
+/// Named columns of a table's records, in memory at `offset` floats from the record's start: "vector", "bias", "vector.accumulator" ...
+struct Field {
+  std::string name;
+  int columns = 0;
+  int offset = 0;
+};
+
+/// One table as a rank holds it: rows [first_row, first_row + rows) of total_rows, whole shards; record k starts at records + k * stride.
+struct TableRows {
+  std::string name;  ///< "user", "item"
+  Index total_rows = 0;
+  Index first_row = 0;
+  Index rows = 0;
+  float* records = nullptr;
+  Index stride = 0;
+  std::vector<Field> fields;
+};
+
+/// Gradients that wait to be applied (pipeline = 1), as this rank's owner rows hold them: row k of `rows` has `columns` values at values + k * columns; rows ascend.
+struct PendingRows {
+  std::string table;
+  int columns = 0;
+  std::vector<Index> rows;
+  std::vector<float> values;
+};
+
+/// What a checkpoint holds besides rows, as texts so that this part knows nothing of training.
+struct CheckpointInfo {
+  std::string name;      ///< directory name under checkpoints/, sorts by progress: "epoch-000012-step-000000"
+  std::string progress;  ///< JSON of the trainer
+  std::string recipe;    ///< resolved TOML
+  std::string identity;  ///< Recipe::identity() and the data set's content
+  std::vector<std::pair<std::string, std::string>> id_sources;  ///< unused by loading: dataset path and content, for people
+};
+
+struct SaveReport {
+  std::string path;
+  std::int64_t bytes = 0;  ///< of all ranks together
+  double seconds = 0;
+};
+
+/// Writes checkpoints_dir/info.name through a temporary directory that carries `nonce`; collective. Each part file holds an aligned block of shards; the rank of a part's first shard
+/// writes it, the others send it their rows (at most 8 MiB in flight per rank). `may_commit` is asked on rank 0 right before the final rename (run.lock's nonce is read
+/// again there). On failure (disk full ...) every rank throws EnvironmentError, the temporary directory is gone and older checkpoints are untouched.
+SaveReport save_checkpoint(const comm::Communicator& communicator, int shards, const std::string& checkpoints_dir, const std::string& nonce,
+                           const CheckpointInfo& info, const std::vector<TableRows>& tables, const std::vector<PendingRows>& pending,
+                           const std::function<bool()>& may_commit);
+
+/// What the manifest of a checkpoint says.
+struct CheckpointManifest {
+  std::string path;
+  CheckpointInfo info;
+  int shards = 0;
+  int parts = 0;
+  struct Table {
+    std::string name;
+    Index rows = 0;
+    std::vector<Field> fields;  ///< offset unused
+  };
+  std::vector<Table> tables;
+};
+
+/// The sound manifests under checkpoints_dir, newest (largest name) first; directories without one are not checkpoints. Cheap: reads no rows.
+std::vector<CheckpointManifest> list_checkpoints(const std::string& checkpoints_dir);
+CheckpointManifest read_manifest(const std::string& checkpoint_path);
+
+/// Loads this rank's rows of the named fields (a field that the checkpoint lacks is a UserError) and verifies every checksum; collective; any rank count, whatever count wrote it.
+/// `pending`, if given, receives the pending rows of this rank's rows. Damage is a UserError naming file, table and rows, the same on every rank.
+void load_checkpoint(const comm::Communicator& communicator, const CheckpointManifest& manifest, std::vector<TableRows>& tables,
+                     std::vector<PendingRows>* pending);
+
+/// Deletes all but the `keep` newest checkpoints and those named in `keep_names` (the best of each stage); rank 0 only; asks `may_delete` before each. Also sweeps
+/// temporary directories that are not of `nonce`.
+void sweep_checkpoints(const std::string& checkpoints_dir, int keep, const std::vector<std::string>& keep_names, const std::string& nonce,
+                       const std::function<bool()>& may_delete);
+
+}  // namespace spar::store
