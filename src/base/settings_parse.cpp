@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <set>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
@@ -42,7 +42,8 @@ std::string node_text(const toml::node& node) {
 }
 
 std::optional<double> as_real(const toml::node& node) {
-  if (node.is_floating_point()) return node.as_floating_point()->get() + 0.0;  // no negative zero: it would be another identity
+  if (node.is_floating_point())
+    return node.as_floating_point()->get() + 0.0;  // no negative zero: it would be another identity
   if (node.is_integer()) return static_cast<double>(node.as_integer()->get());
   return std::nullopt;
 }
@@ -60,8 +61,12 @@ std::optional<SettingValue> as_list(const toml::node& node, Convert convert) {
 }
 
 std::optional<SettingValue> as_kind(SettingKind kind, bool may_be_auto, const toml::node& node) {
-  const auto integer = [](const toml::node& n) { return n.is_integer() ? std::optional(n.as_integer()->get()) : std::nullopt; };
-  const auto text = [](const toml::node& n) { return n.is_string() ? std::optional(n.as_string()->get()) : std::nullopt; };
+  const auto integer = [](const toml::node& n) {
+    return n.is_integer() ? std::optional(n.as_integer()->get()) : std::nullopt;
+  };
+  const auto text = [](const toml::node& n) {
+    return n.is_string() ? std::optional(n.as_string()->get()) : std::nullopt;
+  };
   switch (kind) {
     case SettingKind::flag:
       return node.is_boolean() ? std::optional<SettingValue>(node.as_boolean()->get()) : std::nullopt;
@@ -105,10 +110,13 @@ const char* kind_name(const Setting& setting) {
 /// The value of a node, checked for kind, range and choices.
 SettingValue checked(const Setting& setting, const toml::node& node, const std::string& where) {
   const auto value = as_kind(setting.kind, setting.may_be_auto, node);
-  if (!value) throw UserError(fmt::format("{}: {} = {} has the wrong type: it must be {}", where, setting.key, node_text(node), kind_name(setting)));
+  if (!value)
+    throw UserError(fmt::format("{}: {} = {} has the wrong type: it must be {}", where, setting.key, node_text(node),
+                                kind_name(setting)));
   if (const auto right = setting_fault(setting, *value)) {
     const bool number = setting.kind == SettingKind::integer || setting.kind == SettingKind::real;
-    throw UserError(fmt::format("{}: {} = {} is {}: it must be {}", where, setting.key, setting_text(*value), number ? "out of range" : "not allowed", *right));
+    throw UserError(fmt::format("{}: {} = {} is {}: it must be {}", where, setting.key, setting_text(*value),
+                                number ? "out of range" : "not allowed", *right));
   }
   return *value;
 }
@@ -124,11 +132,13 @@ SettingValue checked(const Setting& setting, const toml::node& node, const std::
     const auto name = nearest(key.substr(key.rfind('.') + 1), names);
     if (name) proposal = keys[static_cast<std::size_t>(std::find(names.begin(), names.end(), *name) - names.begin())];
   }
-  throw UserError(fmt::format("{}: unknown setting {}: {}", where, key, did_you_mean(proposal, "spar settings lists all")));
+  throw UserError(
+      fmt::format("{}: unknown setting {}: {}", where, key, did_you_mean(proposal, "spar settings lists all")));
 }
 
 /// Turns the tables of a document into "table.key" -> node.
-void flatten(const toml::table& table, const std::string& prefix, std::vector<std::pair<std::string, const toml::node*>>& flat) {
+void flatten(const toml::table& table, const std::string& prefix,
+             std::vector<std::pair<std::string, const toml::node*>>& flat) {
   for (const auto& [name, node] : table) {
     const std::string key = prefix.empty() ? std::string(name.str()) : prefix + "." + std::string(name.str());
     if (node.is_table() && !(find_setting(key) != nullptr || node.as_table()->empty())) {
@@ -152,7 +162,8 @@ toml::table parse_document(const std::string& text, const std::string& origin) {
 }
 
 bool is_known_table(const std::string& name) {
-  return std::any_of(all_settings().begin(), all_settings().end(), [&](const Setting& setting) { return setting.key.starts_with(name + "."); });
+  return std::any_of(all_settings().begin(), all_settings().end(),
+                     [&](const Setting& setting) { return setting.key.starts_with(name + "."); });
 }
 
 GivenValues read_document(const toml::table& document, const std::string& origin) {
@@ -186,11 +197,12 @@ std::string joined_quoted(const std::string& list) {
 
 /// The value of "--set key=text": what TOML makes of it, else the bare text; lists also without brackets.
 SettingValue read_override(const Setting& setting, const std::string& text) {
-  const bool list = setting.kind == SettingKind::integers || setting.kind == SettingKind::reals || setting.kind == SettingKind::texts;
+  const bool list =
+      setting.kind == SettingKind::integers || setting.kind == SettingKind::reals || setting.kind == SettingKind::texts;
   const bool quoted = !text.empty() && (text.front() == '"' || text.front() == '\'');
   std::vector<std::string> readings;
   if (list && !text.starts_with('[')) {
-    readings = {"[" + text + "]", "[" + joined_quoted(text) + "]"};
+    readings = {fmt::format("[{}]", text), fmt::format("[{}]", joined_quoted(text))};
   } else if (setting.kind == SettingKind::text && !quoted) {
     readings = {};  // a bare word is a text, also where it looks like a number
   } else {
@@ -200,20 +212,22 @@ SettingValue read_override(const Setting& setting, const std::string& text) {
   for (const std::string& reading : readings) {
     toml::table document;
     try {
-      document = toml::parse("value = " + reading);
+      document = toml::parse(fmt::format("value = {}", reading));
     } catch (const toml::parse_error&) {
       continue;
     }
     if (document.size() == 1) return checked(setting, *document.get("value"), "--set");
   }
-  throw UserError(fmt::format("--set: {} is not a value for {}: it must be {}", setting_text(SettingValue(text)), setting.key, setting_range(setting)));
+  throw UserError(fmt::format("--set: {} is not a value for {}: it must be {}", setting_text(SettingValue(text)),
+                              setting.key, setting_range(setting)));
 }
 
 GivenValues read_overrides(const std::vector<std::string>& overrides) {
   GivenValues given;
   for (const std::string& text : overrides) {
     const std::size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) throw UserError(fmt::format("--set {}: it must be KEY=VALUE, such as --set train.epochs=20", text));
+    if (equals == std::string::npos || equals == 0)
+      throw UserError(fmt::format("--set {}: it must be KEY=VALUE, such as --set train.epochs=20", text));
     const std::string key = text.substr(0, equals);
     if (key == "system") throw UserError("--set: the system is chosen by RECIPE, not by --set");
     const Setting* setting = find_setting(key);
@@ -225,23 +239,27 @@ GivenValues read_overrides(const std::vector<std::string>& overrides) {
   return given;
 }
 
-const SystemSettings& chosen_system(const toml::table& document, const std::string& origin, const FindSystemSettings& find,
-                                    const std::vector<std::string>& systems) {
+const SystemSettings& chosen_system(const toml::table& document, const std::string& origin,
+                                    const FindSystemSettings& find, const std::vector<std::string>& systems) {
   const toml::node* node = document.get("system");
   const std::string all = fmt::format("{}", fmt::join(systems, ", "));
-  if (node == nullptr) throw UserError(fmt::format("{}: no system: a recipe begins with system = \"NAME\", one of {}", origin, all));
+  if (node == nullptr)
+    throw UserError(fmt::format("{}: no system: a recipe begins with system = \"NAME\", one of {}", origin, all));
   const std::string where = place(origin, node->source());
-  if (!node->is_string()) throw UserError(fmt::format("{}: system = {} has the wrong type: it must be a text", where, node_text(*node)));
+  if (!node->is_string())
+    throw UserError(fmt::format("{}: system = {} has the wrong type: it must be a text", where, node_text(*node)));
   const std::string& name = node->as_string()->get();
   const SystemSettings* settings = find(name);
   if (settings == nullptr) {
-    throw UserError(fmt::format("{}: unknown system \"{}\": {}", where, name, did_you_mean(nearest(name, systems), "there are " + all)));
+    throw UserError(fmt::format("{}: unknown system \"{}\": {}", where, name,
+                                did_you_mean(nearest(name, systems), "there are " + all)));
   }
   return *settings;
 }
 
 /// Refuses keys that the system does not take.
-void check_taken(const GivenValues& given, const SystemSettings& system, const FindSystemSettings& find, const std::vector<std::string>& systems) {
+void check_taken(const GivenValues& given, const SystemSettings& system, const FindSystemSettings& find,
+                 const std::vector<std::string>& systems) {
   for (const auto& [key, value] : given) {
     if (system.understands(*find_setting(key))) continue;
     std::vector<std::string> takers;
@@ -262,7 +280,9 @@ void check_effective(const GivenValues& given, const Recipe& recipe) {
   }
 }
 
-std::string recipe_name(const std::string& origin) { return origin.ends_with(".toml") ? std::filesystem::path(origin).stem().string() : origin; }
+std::string recipe_name(const std::string& origin) {
+  return origin.ends_with(".toml") ? std::filesystem::path(origin).stem().string() : origin;
+}
 
 }  // namespace
 
@@ -279,7 +299,8 @@ Recipe parse_recipe(const std::string& toml, const std::string& origin, const st
     recipe.values_.emplace(setting.key, own != nullptr ? own->value : setting.fallback);
     recipe.origins_.emplace(setting.key, own != nullptr ? own->origin : setting.origin);
   }
-  // The file is judged by itself before the overrides: what had an effect in it may lose it by --set optimizer.name=..., which is no mistake.
+  // The file is judged by itself before the overrides: what had an effect in it may lose it by --set
+  // optimizer.name=..., which is no mistake.
   for (const GivenValues& given : {read_document(document, origin), read_overrides(overrides)}) {
     check_taken(given, system, system_settings, systems);
     for (const auto& [key, value] : given) {

@@ -11,8 +11,12 @@ namespace {
 
 constexpr std::size_t widest_before_comment = 44;
 
-std::string_view table_of(std::string_view key) { return key.substr(0, key.find('.')); }
-std::string_view name_of(std::string_view key) { return key.substr(key.find('.') + 1); }
+std::string_view table_of(std::string_view key) {
+  return key.substr(0, key.find('.'));
+}
+std::string_view name_of(std::string_view key) {
+  return key.substr(key.find('.') + 1);
+}
 
 std::string comment_of(const Setting& setting, const std::string* default_origin) {
   const bool lists = setting.kind == SettingKind::text && setting.choices.size() > 1;
@@ -36,21 +40,39 @@ const SettingDefault* SystemSettings::own_default(std::string_view key) const {
   return nullptr;
 }
 
-bool Recipe::has(std::string_view key) const { return values_.find(key) != values_.end(); }
+bool Recipe::has(std::string_view key) const {
+  return values_.find(key) != values_.end();
+}
 
 const SettingValue& Recipe::value(std::string_view key) const {
   const auto found = values_.find(key);
-  if (found == values_.end()) throw Bug(fmt::format("the recipe of {} was asked for {}, which it does not take; this is a bug in spar", system_, key));
+  if (found == values_.end())
+    throw Bug(
+        fmt::format("the recipe of {} was asked for {}, which it does not take; this is a bug in spar", system_, key));
   return found->second;
 }
 
-bool Recipe::flag(std::string_view key) const { return std::get<bool>(value(key)); }
-std::int64_t Recipe::integer(std::string_view key) const { return std::get<std::int64_t>(value(key)); }
-double Recipe::real(std::string_view key) const { return std::get<double>(value(key)); }
-const std::string& Recipe::text(std::string_view key) const { return std::get<std::string>(value(key)); }
-const std::vector<std::int64_t>& Recipe::integers(std::string_view key) const { return std::get<std::vector<std::int64_t>>(value(key)); }
-const std::vector<double>& Recipe::reals(std::string_view key) const { return std::get<std::vector<double>>(value(key)); }
-const std::vector<std::string>& Recipe::texts(std::string_view key) const { return std::get<std::vector<std::string>>(value(key)); }
+bool Recipe::flag(std::string_view key) const {
+  return std::get<bool>(value(key));
+}
+std::int64_t Recipe::integer(std::string_view key) const {
+  return std::get<std::int64_t>(value(key));
+}
+double Recipe::real(std::string_view key) const {
+  return std::get<double>(value(key));
+}
+const std::string& Recipe::text(std::string_view key) const {
+  return std::get<std::string>(value(key));
+}
+const std::vector<std::int64_t>& Recipe::integers(std::string_view key) const {
+  return std::get<std::vector<std::int64_t>>(value(key));
+}
+const std::vector<double>& Recipe::reals(std::string_view key) const {
+  return std::get<std::vector<double>>(value(key));
+}
+const std::vector<std::string>& Recipe::texts(std::string_view key) const {
+  return std::get<std::vector<std::string>>(value(key));
+}
 
 bool Recipe::is_auto(std::string_view key) const {
   const auto* text = std::get_if<std::string>(&value(key));
@@ -59,7 +81,8 @@ bool Recipe::is_auto(std::string_view key) const {
 
 bool Recipe::is_effective(const Setting& setting) const {
   if (setting.only_with.empty() || !has(setting.only_with)) return true;
-  return std::find(setting.only_values.begin(), setting.only_values.end(), text(setting.only_with)) != setting.only_values.end();
+  return std::find(setting.only_values.begin(), setting.only_values.end(), text(setting.only_with)) !=
+         setting.only_values.end();
 }
 
 void Recipe::set(std::string_view key, SettingValue new_value) {
@@ -74,7 +97,9 @@ void Recipe::set(std::string_view key, SettingValue new_value) {
 
 std::string Recipe::toml(bool comments) const {
   std::string text = fmt::format("system = \"{}\"\n", system_);
-  const auto line_of = [&](const Setting& setting) { return fmt::format("{} = {}", name_of(setting.key), setting_text(value(setting.key))); };
+  const auto line_of = [&](const Setting& setting) {
+    return fmt::format("{} = {}", name_of(setting.key), setting_text(value(setting.key)));
+  };
   std::string_view table;
   std::size_t width = 0;
   for (const Setting& setting : all_settings()) {
@@ -85,13 +110,15 @@ std::string Recipe::toml(bool comments) const {
       width = 0;
       for (const Setting& other : all_settings()) {
         if (table_of(other.key) != table || !has(other.key) || !is_effective(other)) continue;
-        if (const std::size_t size = line_of(other).size(); size <= widest_before_comment) width = std::max(width, size);
+        if (const std::size_t size = line_of(other).size(); size <= widest_before_comment)
+          width = std::max(width, size);
       }
     }
     const std::string line = line_of(setting);
     if (comments) {
       const auto origin = origins_.find(setting.key);
-      text += fmt::format("{:<{}}  {}\n", line, width, comment_of(setting, origin == origins_.end() ? nullptr : &origin->second));
+      text += fmt::format("{:<{}}  {}\n", line, width,
+                          comment_of(setting, origin == origins_.end() ? nullptr : &origin->second));
     } else {
       text += line + "\n";
     }

@@ -45,13 +45,15 @@ std::string list_text(const std::vector<T>& values, Show show) {
 }
 
 std::string bound_text(const Setting& setting, double bound) {
-  const bool whole = setting.kind == SettingKind::integer || setting.kind == SettingKind::integers || bound == std::floor(bound);
+  const bool whole =
+      setting.kind == SettingKind::integer || setting.kind == SettingKind::integers || bound == std::floor(bound);
   return whole ? fmt::format("{:.0f}", bound) : fmt::format("{}", bound);
 }
 
 bool in_range(const Setting& setting, double value) {
   if (!std::isfinite(value)) return false;
-  if (setting.minimum && (setting.exclusive_minimum ? value <= *setting.minimum : value < *setting.minimum)) return false;
+  if (setting.minimum && (setting.exclusive_minimum ? value <= *setting.minimum : value < *setting.minimum))
+    return false;
   return !setting.maximum || value <= *setting.maximum;
 }
 
@@ -61,26 +63,32 @@ bool allowed(const Setting& setting, const SettingValue& value) {
       return std::holds_alternative<bool>(value);
     case SettingKind::integer:
       if (const auto* text = std::get_if<std::string>(&value)) return setting.may_be_auto && *text == "auto";
-      return std::holds_alternative<std::int64_t>(value) && in_range(setting, static_cast<double>(std::get<std::int64_t>(value)));
+      return std::holds_alternative<std::int64_t>(value) &&
+             in_range(setting, static_cast<double>(std::get<std::int64_t>(value)));
     case SettingKind::real:
       return std::holds_alternative<double>(value) && in_range(setting, std::get<double>(value));
     case SettingKind::text:
       return std::holds_alternative<std::string>(value) &&
-             (setting.choices.empty() || std::find(setting.choices.begin(), setting.choices.end(), std::get<std::string>(value)) != setting.choices.end());
+             (setting.choices.empty() || std::find(setting.choices.begin(), setting.choices.end(),
+                                                   std::get<std::string>(value)) != setting.choices.end());
     case SettingKind::integers: {
       const auto* list = std::get_if<std::vector<std::int64_t>>(&value);
-      return list != nullptr && !list->empty() &&
-             std::all_of(list->begin(), list->end(), [&](std::int64_t element) { return in_range(setting, static_cast<double>(element)); });
+      return list != nullptr && !list->empty() && std::all_of(list->begin(), list->end(), [&](std::int64_t element) {
+               return in_range(setting, static_cast<double>(element));
+             });
     }
     case SettingKind::reals: {
       const auto* list = std::get_if<std::vector<double>>(&value);
-      return list != nullptr && !list->empty() && std::all_of(list->begin(), list->end(), [&](double element) { return in_range(setting, element); });
+      return list != nullptr && !list->empty() &&
+             std::all_of(list->begin(), list->end(), [&](double element) { return in_range(setting, element); });
     }
     case SettingKind::texts: {
       const auto* list = std::get_if<std::vector<std::string>>(&value);
-      return list != nullptr && !list->empty() && std::all_of(list->begin(), list->end(), [&](const std::string& element) {
-        return setting.choices.empty() || std::find(setting.choices.begin(), setting.choices.end(), element) != setting.choices.end();
-      });
+      return list != nullptr && !list->empty() &&
+             std::all_of(list->begin(), list->end(), [&](const std::string& element) {
+               return setting.choices.empty() ||
+                      std::find(setting.choices.begin(), setting.choices.end(), element) != setting.choices.end();
+             });
     }
   }
   return false;
@@ -88,10 +96,12 @@ bool allowed(const Setting& setting, const SettingValue& value) {
 
 std::string number_range(const Setting& setting) {
   if (setting.minimum && setting.maximum) {
-    return fmt::format("{}{} to {}", setting.exclusive_minimum ? "above " : "", bound_text(setting, *setting.minimum), bound_text(setting, *setting.maximum));
+    return fmt::format("{}{} to {}", setting.exclusive_minimum ? "above " : "", bound_text(setting, *setting.minimum),
+                       bound_text(setting, *setting.maximum));
   }
   if (setting.minimum) {
-    return setting.exclusive_minimum ? "above " + bound_text(setting, *setting.minimum) : bound_text(setting, *setting.minimum) + " or more";
+    return setting.exclusive_minimum ? "above " + bound_text(setting, *setting.minimum)
+                                     : bound_text(setting, *setting.minimum) + " or more";
   }
   return setting.maximum ? bound_text(setting, *setting.maximum) + " or less" : "any number";
 }
@@ -144,14 +154,16 @@ std::optional<std::string> nearest(std::string_view word, const std::vector<std:
   std::size_t best = word.size() / 3 + 1;
   std::optional<std::string> found;
   for (const std::string& candidate : known) {
-    // Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours; three rows of the table are alive.
+    // Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours; three rows of the table
+    // are alive.
     std::vector<std::size_t> before(candidate.size() + 1), above(candidate.size() + 1), row(candidate.size() + 1);
     for (std::size_t j = 0; j <= candidate.size(); ++j) above[j] = j;
     for (std::size_t i = 1; i <= word.size(); ++i) {
       row[0] = i;
       for (std::size_t j = 1; j <= candidate.size(); ++j) {
         row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (word[i - 1] == candidate[j - 1] ? 0U : 1U)});
-        if (i > 1 && j > 1 && word[i - 1] == candidate[j - 2] && word[i - 2] == candidate[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
+        if (i > 1 && j > 1 && word[i - 1] == candidate[j - 2] && word[i - 2] == candidate[j - 1])
+          row[j] = std::min(row[j], before[j - 2] + 1);
       }
       std::swap(before, above);
       std::swap(above, row);
