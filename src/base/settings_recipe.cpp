@@ -10,6 +10,8 @@ namespace spar {
 namespace {
 
 constexpr std::size_t widest_before_comment = 44;
+// The origin that says nothing worth a place in every line of a recipe.
+constexpr const char* unremarkable_origin = "own choice";
 
 std::string_view table_of(std::string_view key) {
   return key.substr(0, key.find('.'));
@@ -20,8 +22,9 @@ std::string_view name_of(std::string_view key) {
 
 std::string comment_of(const Setting& setting, const std::string* default_origin) {
   const bool lists = setting.kind == SettingKind::text && setting.choices.size() > 1;
-  return fmt::format("# {}{}{}", lists ? fmt::format("{}: ", fmt::join(setting.choices, " | ")) : "", setting.sentence,
-                     default_origin == nullptr ? "" : fmt::format(" [{}]", *default_origin));
+  return fmt::format(
+      "# {}{}{}", lists ? fmt::format("{}: ", fmt::join(setting.choices, " | ")) : "", setting.sentence,
+      default_origin == nullptr || *default_origin == unremarkable_origin ? "" : fmt::format(" [{}]", *default_origin));
 }
 
 }  // namespace
