@@ -1,4 +1,4 @@
-#include "src/store/lock_file.hpp"
+#include "lock_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

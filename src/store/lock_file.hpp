@@ -2,7 +2,7 @@
 #include <optional>
 #include <string>
 
-#include "src/store/lock_owner.hpp"
+#include "lock_owner.hpp"
 
 /// run.lock as one process sees it; RunLock makes it the lock of all ranks.
 namespace spar::store {

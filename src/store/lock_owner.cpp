@@ -1,4 +1,4 @@
-#include "src/store/lock_owner.hpp"
+#include "lock_owner.hpp"
 
 #include <time.h>
 #include <unistd.h>

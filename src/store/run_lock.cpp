@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "src/store/lock_file.hpp"
+#include "lock_file.hpp"
 #include "spar/base/error.hpp"
 
 namespace spar::store {
