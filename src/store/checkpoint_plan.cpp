@@ -84,15 +84,15 @@ std::vector<Attribute> part_attributes(const CheckpointManifest& manifest, int p
   attributes.push_back(Attribute::of("/", "part", std::int64_t{part}));
   attributes.push_back(Attribute::of("/", "parts", std::int64_t{manifest.parts}));
   attributes.push_back(Attribute::of("/", "shards", std::int64_t{manifest.shards}));
-  add_group(attributes, "/tables", "spar tables");
+  add_group(attributes, "/tables", "spar-tables");
   for (const auto& table : manifest.tables) {
     const std::string group = "/tables/" + table.name;
-    add_group(attributes, group, "spar table rows");
+    add_group(attributes, group, "spar-table-rows");
     attributes.push_back(Attribute::of(group, "first_row", std::int64_t{part_rows(table.rows, manifest.parts, part).begin}));
     attributes.push_back(Attribute::of(group, "total_rows", std::int64_t{table.rows}));
   }
-  if (!manifest.pending.empty()) add_group(attributes, "/pending", "spar pending gradients");
-  for (const auto& pending : manifest.pending) add_group(attributes, "/pending/" + pending.table, "spar pending rows");
+  if (!manifest.pending.empty()) add_group(attributes, "/pending", "spar-pending");
+  for (const auto& pending : manifest.pending) add_group(attributes, "/pending/" + pending.table, "spar-pending-rows");
   return attributes;
 }
 

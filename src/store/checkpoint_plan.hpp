@@ -8,9 +8,9 @@
 /// How a checkpoint is cut into files, and who writes which rows: a pure function of tables, shards and ranks that every rank computes alike.
 namespace spar::store {
 
-inline constexpr const char* checkpoint_format = "spar checkpoint";
-inline constexpr const char* part_format = "spar checkpoint part";
-inline constexpr const char* index_format = "spar checkpoint index";
+inline constexpr const char* checkpoint_format = "spar-checkpoint";
+inline constexpr const char* part_format = "spar-checkpoint-part";
+inline constexpr const char* index_format = "spar-checkpoint-index";
 inline constexpr std::int64_t checkpoint_version = 1;
 inline constexpr const char* manifest_file = "manifest.json";
 inline constexpr const char* index_file = "index.h5";

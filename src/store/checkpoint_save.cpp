@@ -46,11 +46,17 @@ std::int64_t free_bytes(const std::string& directory) {
   return static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);
 }
 
+// What a full disk lacks, for a sentence; empty where there is room.
+std::string missing_room(const std::string& directory, std::int64_t needed) {
+  const std::int64_t free = free_bytes(directory);
+  if (free < 0 || free >= needed) return "";
+  return fmt::format(" (it needs {}, but {} has {} free)", megabytes(needed), directory, megabytes(free));
+}
+
 void make_temporary(const std::string& checkpoints_dir, const std::string& temporary, std::int64_t needed) {
   make_directories(checkpoints_dir);
   remove_tree(temporary);
-  const std::int64_t free = free_bytes(checkpoints_dir);
-  if (free >= 0 && free < needed) throw EnvironmentError(fmt::format("no space is left in {}", checkpoints_dir));
+  if (!missing_room(checkpoints_dir, needed).empty()) throw EnvironmentError("the disk is full");
   make_directories(temporary);
 }
 
@@ -101,15 +107,10 @@ SaveReport save_checkpoint(const comm::Communicator& communicator, int shards, c
       if (communicator.is_root()) finish(manifest, temporary, nonce, may_commit);
     });
   } catch (const Error& failure) {
-    std::string room;
-    if (communicator.is_root()) {
-      remove_tree(temporary);
-      const std::int64_t free = free_bytes(checkpoints_dir);
-      room = free < 0 ? "" : fmt::format(", {} are free", megabytes(free));
-    }
-    room = communicator.broadcast(room, 0);
-    throw EnvironmentError(fmt::format("the checkpoint {} was not written: {} (it needs {}{}); earlier checkpoints are untouched", manifest.path,
-                                       failure.what(), megabytes(table_bytes(manifest)), room));
+    if (communicator.is_root()) remove_tree(temporary);
+    const std::string room = communicator.broadcast(communicator.is_root() ? missing_room(checkpoints_dir, table_bytes(manifest)) : "", 0);
+    throw EnvironmentError(
+        fmt::format("the checkpoint {} was not written: {}{}; earlier checkpoints are untouched", manifest.path, failure.what(), room));
   }
   const std::int64_t bytes = communicator.max(communicator.is_root() ? bytes_written(manifest) : 0);
   return {manifest.path, bytes, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};

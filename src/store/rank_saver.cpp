@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "checkpoint_directory.hpp"
 #include "spar/base/error.hpp"
 
 namespace spar::store {
