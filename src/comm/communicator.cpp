@@ -53,6 +53,12 @@ Communicator Communicator::world() {
   return Communicator(std::move(handle));
 }
 
+Communicator Communicator::alone() {
+  auto handle = std::make_unique<Handle>();
+  check(MPI_Comm_dup(MPI_COMM_SELF, &handle->comm), "MPI_Comm_dup");
+  return Communicator(std::move(handle));
+}
+
 void Communicator::barrier() const { check(MPI_Barrier(handle_->comm), "MPI_Barrier"); }
 
 void Communicator::broadcast(std::span<std::byte> bytes, int root) const {

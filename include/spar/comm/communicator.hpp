@@ -29,6 +29,8 @@ class Communicator {
  public:
   /// All ranks of the launch.
   static Communicator world();
+  /// This rank by itself: for work that one rank does alone with code that takes a communicator. Not collective.
+  static Communicator alone();
 
   Communicator(Communicator&&) noexcept;
   Communicator& operator=(Communicator&&) noexcept;
