@@ -16,11 +16,11 @@ struct Partition {
   Index rows = 0;
   int parts = 1;
 
-  Index begin(int part) const { return static_cast<Index>(static_cast<__int128>(part) * rows / parts); }
+  Index begin(int part) const { return part * rows / parts; }
   Index end(int part) const { return begin(part + 1); }
   Index size(int part) const { return end(part) - begin(part); }
   /// The part that holds `row`, 0 <= row < rows.
-  int part_of(Index row) const { return static_cast<int>((static_cast<__int128>(row) * parts + parts - 1) / rows); }
+  int part_of(Index row) const { return static_cast<int>((row * parts + parts - 1) / rows); }
 };
 
 /// How `shards` shards (a power of two) lie on `ranks` ranks: contiguous blocks of floor or ceil of shards/ranks.

@@ -70,7 +70,7 @@ class Communicator {
   std::vector<std::byte> receive(int from) const;
 
  private:
-  friend class Exchange;
+  friend class MessageRound;
   struct Handle;
   explicit Communicator(std::unique_ptr<Handle> handle);
   std::unique_ptr<Handle> handle_;
