@@ -67,7 +67,9 @@ void CandidateStore::load(std::size_t block, std::vector<Candidate>& candidates)
     std::memcpy(pair, &bytes[at], 8);
     std::memcpy(&mark, &bytes[at + 8], 8);
     const bool positive = (mark & 1) != 0;
-    if (!positive) candidates.push_back({static_cast<std::uint32_t>(pair[0] * records_->count() + block), pair[1]});
+    const std::uint32_t user =
+        within_blocks_ ? static_cast<std::uint32_t>(pair[0] * records_->count() + block) : pair[0];
+    if (!positive) candidates.push_back({user, pair[1]});
   }
 }
 

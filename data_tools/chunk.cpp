@@ -63,14 +63,16 @@ bool ChunkReader::next(Chunk& chunk) {
     }
     searched = size;
     if (size > longest_line) {
-      chunk.broken = fmt::format("{} has a line of more than {} MiB: it seems not to be text", source_.name(), longest_line >> 20);
+      chunk.broken =
+          fmt::format("{} has a line of more than {} MiB: it seems not to be text", source_.name(), longest_line >> 20);
       over_ = true;
       break;
     }
   }
   chunk.last = over_;
   if (over_) {
-    // Behind a failure the last line may be cut: only whole lines are read, so that the failure itself is what gets reported.
+    // Behind a failure the last line may be cut: only whole lines are read, so that the failure itself is what gets
+    // reported.
     if (!chunk.broken.empty()) {
       const void* end = ::memrchr(chunk.text.data(), '\n', size);
       size = end == nullptr ? 0 : static_cast<std::size_t>(static_cast<const char*>(end) - chunk.text.data()) + 1;

@@ -53,10 +53,11 @@ struct Cleaner {
   /// Places [0, ends[0]) of the bucket's records are training rows, [ends[0], ends[1]) validation, the rest test.
   std::array<std::size_t, part_count> load(std::size_t bucket, Scratch& scratch) const;
   template <class Word>
-  void sort_and_keep(std::size_t bucket, const std::array<std::size_t, part_count>& ends, std::vector<Word>& words, std::vector<Word>& more,
-                     Scratch& scratch) const;
+  void sort_and_keep(std::size_t bucket, const std::array<std::size_t, part_count>& ends, std::vector<Word>& words,
+                     std::vector<Word>& more, Scratch& scratch) const;
   template <class Word>
-  void keep_pair(const std::array<std::size_t, part_count>& ends, const Word* begin, const Word* end, Word place_mask, Scratch& scratch) const;
+  void keep_pair(const std::array<std::size_t, part_count>& ends, const Word* begin, const Word* end, Word place_mask,
+                 Scratch& scratch) const;
 };
 
 std::array<std::size_t, part_count> Cleaner::load(std::size_t bucket, Scratch& scratch) const {
@@ -68,7 +69,8 @@ std::array<std::size_t, part_count> Cleaner::load(std::size_t bucket, Scratch& s
     ends[part] = scratch.bytes.size() / schema.record_bytes();
   }
   const std::size_t count = ends[2];
-  if (count > std::numeric_limits<std::uint32_t>::max()) throw UserError("more than 2^32 interactions fall into one bucket of users");
+  if (count > std::numeric_limits<std::uint32_t>::max())
+    throw UserError("more than 2^32 interactions fall into one bucket of users");
   scratch.users.resize(count);
   scratch.items.resize(count);
   scratch.ratings.resize(schema.ratings ? count : 0);
@@ -92,8 +94,8 @@ std::array<std::size_t, part_count> Cleaner::load(std::size_t bucket, Scratch& s
 
 /// [begin, end): all records of one pair, by place. Appends what is kept to the block.
 template <class Word>
-void Cleaner::keep_pair(const std::array<std::size_t, part_count>& ends, const Word* begin, const Word* end, Word place_mask,
-                        Scratch& scratch) const {
+void Cleaner::keep_pair(const std::array<std::size_t, part_count>& ends, const Word* begin, const Word* end,
+                        Word place_mask, Scratch& scratch) const {
   constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
   std::array<std::size_t, part_count> kept{none, none, none};
   for (const Word* word = begin; word != end; ++word) {
@@ -126,8 +128,8 @@ void Cleaner::keep_pair(const std::array<std::size_t, part_count>& ends, const W
 }
 
 template <class Word>
-void Cleaner::sort_and_keep(std::size_t bucket, const std::array<std::size_t, part_count>& ends, std::vector<Word>& words,
-                            std::vector<Word>& more, Scratch& scratch) const {
+void Cleaner::sort_and_keep(std::size_t bucket, const std::array<std::size_t, part_count>& ends,
+                            std::vector<Word>& words, std::vector<Word>& more, Scratch& scratch) const {
   const std::size_t count = ends[2];
   const int place_bits = std::bit_width(count);
   const int item_bits = std::bit_width(records.items.size());
@@ -157,7 +159,8 @@ void Cleaner::sort_and_keep(std::size_t bucket, const std::array<std::size_t, pa
 
 void Cleaner::clean_bucket(std::size_t bucket, Scratch& scratch) const {
   const std::array<std::size_t, part_count> ends = load(bucket, scratch);
-  const int bits = std::bit_width(ends[2]) + std::bit_width(records.items.size()) + std::bit_width(records.users.size() / records.buckets);
+  const int bits = std::bit_width(ends[2]) + std::bit_width(records.items.size()) +
+                   std::bit_width(records.users.size() / records.buckets);
   if (bits <= 64) {
     sort_and_keep(bucket, ends, scratch.words, scratch.more_words, scratch);
   } else {
@@ -200,7 +203,8 @@ ListError check_candidates(const Records& records, std::size_t bucket, std::size
     if (!sound && (mark >> 1) + 1 < error.line) {
       const auto user = static_cast<std::uint32_t>(pair[0] * records.buckets + bucket);
       error.line = (mark >> 1) + 1;
-      error.what = positive ? fmt::format("the test part has no row ({},{})", records.users.name(user), records.items.name(pair[1]))
+      error.what = positive ? fmt::format("the test part has no row ({},{})", records.users.name(user),
+                                          records.items.name(pair[1]))
                             : fmt::format("the test part has no row of user {}", records.users.name(user));
     }
   }
@@ -241,19 +245,22 @@ Collection clean(Records records, const CleaningRules& rules, const std::string&
     Scratch& scratch = scratches[static_cast<std::size_t>(worker)];
     cleaner.clean_bucket(bucket, scratch);
     if (!records.parts[3]) return;
-    const std::size_t before_test =
-        (records.parts[0] ? records.parts[0]->bytes(bucket) : 0) + (records.parts[1] ? records.parts[1]->bytes(bucket) : 0);
+    const std::size_t before_test = (records.parts[0] ? records.parts[0]->bytes(bucket) : 0) +
+                                    (records.parts[1] ? records.parts[1]->bytes(bucket) : 0);
     errors[bucket] = check_candidates(records, bucket, before_test / records.schema.record_bytes(), scratch);
   });
-  const auto first = std::min_element(errors.begin(), errors.end(), [](const ListError& a, const ListError& b) { return a.line < b.line; });
+  const auto first = std::min_element(errors.begin(), errors.end(),
+                                      [](const ListError& a, const ListError& b) { return a.line < b.line; });
   if (first != errors.end() && !first->what.empty()) {
-    throw UserError(fmt::format("{}, line {}: {}, so this list belongs to nothing", rules.negatives_path, first->line, first->what));
+    throw UserError(fmt::format("{}, line {}: {}, so this list belongs to nothing", rules.negatives_path, first->line,
+                                first->what));
   }
   Drops drops;
   for (const Scratch& scratch : scratches) drops.add(scratch.drops);
   report_drops(drops, rules, records.schema.ratings, report);
   if (records.parts[3]) {
-    collection.candidates = std::make_unique<CandidateStore>(std::move(records.file), std::move(records.parts[3]));
+    collection.candidates =
+        std::make_unique<CandidateStore>(std::move(records.file), std::move(records.parts[3]), true);
   }
   collection.users = std::move(records.users);
   collection.items = std::move(records.items);

@@ -15,7 +15,9 @@ namespace {
 
 using Counts = std::vector<std::int64_t>;
 
-std::int64_t total(const Counts& counts) { return std::accumulate(counts.begin(), counts.end(), std::int64_t{0}); }
+std::int64_t total(const Counts& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+}
 std::int64_t present(const Counts& counts) {
   return std::count_if(counts.begin(), counts.end(), [](std::int64_t count) { return count > 0; });
 }
@@ -63,12 +65,13 @@ bool pass(Collection& collection, std::int64_t least_user, std::int64_t least_it
   return true;
 }
 
-void report_drop(const std::string& reason, const std::string& what, std::int64_t rows, std::int64_t users, std::int64_t items,
-                 const Collection& collection, ImportReport& report) {
+void report_drop(const std::string& reason, const std::string& what, std::int64_t rows, std::int64_t users,
+                 std::int64_t items, const Collection& collection, ImportReport& report) {
   const std::int64_t dropped = rows - total(collection.user_counts);
   if (dropped == 0) return;
   report.drops.push_back({reason,
-                          fmt::format("{} ({} users, {} items)", what, users - present(collection.user_counts), items - present(collection.item_counts)),
+                          fmt::format("{} ({} users, {} items)", what, users - present(collection.user_counts),
+                                      items - present(collection.item_counts)),
                           dropped});
 }
 
@@ -83,7 +86,9 @@ void filter_counts(Collection& collection, const SplitRules& rules, ImportReport
     report_drop(reason, what, rows, users, items, collection, report);
   };
   if (rules.min_user > 1 || rules.min_item > 1) {
-    filter("min_count", fmt::format("of users with fewer than {} or items with fewer than {} interactions", rules.min_user, rules.min_item),
+    filter("min_count",
+           fmt::format("of users with fewer than {} or items with fewer than {} interactions", rules.min_user,
+                       rules.min_item),
            [&] { pass(collection, rules.min_user, rules.min_item); });
   }
   if (rules.k_core > 1) {
@@ -94,8 +99,10 @@ void filter_counts(Collection& collection, const SplitRules& rules, ImportReport
   }
   if (total(collection.user_counts) > 0) return;
   std::vector<std::string> reasons;
-  for (const ImportReport::Drop& drop : report.drops) reasons.push_back(fmt::format("{} {}", drop.count, drop.sentence));
-  throw UserError(fmt::format("no interactions are left of {} read{}{}", report.rows_read, reasons.empty() ? "" : ": ", fmt::join(reasons, "; ")));
+  for (const ImportReport::Drop& drop : report.drops)
+    reasons.push_back(fmt::format("{} {}", drop.count, drop.sentence));
+  throw UserError(fmt::format("no interactions are left of {} read{}{}", report.rows_read, reasons.empty() ? "" : ": ",
+                              fmt::join(reasons, "; ")));
 }
 
 }  // namespace spar::data_tools

@@ -43,7 +43,8 @@ std::string_view IdMap::stored_text(std::uint64_t name) const {
 }
 
 std::uint32_t IdMap::append(std::uint64_t name) {
-  if (names_.size() >= most_ids) throw UserError(fmt::format("the input has more than {} {}, the most that a data set holds", most_ids, what_));
+  if (names_.size() >= most_ids)
+    throw UserError(fmt::format("the input has more than {} {}, the most that a data set holds", most_ids, what_));
   names_.push_back(name);
   return static_cast<std::uint32_t>(names_.size());
 }
@@ -56,7 +57,8 @@ std::uint32_t IdMap::number_of(IdKey key, std::uint64_t hash, const char* text) 
   for (; table.slots[at].number_plus_one != 0; at = (at + 1) & mask) {
     const Slot& slot = table.slots[at];
     if (slot.key != hash) continue;
-    if (!by_text || stored_text(names_[slot.number_plus_one - 1]) == key_text(key, text)) return slot.number_plus_one - 1;
+    if (!by_text || stored_text(names_[slot.number_plus_one - 1]) == key_text(key, text))
+      return slot.number_plus_one - 1;
   }
   std::uint64_t name = key;
   if (by_text) {
@@ -100,9 +102,12 @@ void IdMap::resolve(std::span<const IdKey> keys, const char* text, std::vector<s
 }
 
 void IdMap::add(std::string_view id) {
+  if (id.empty() || id.size() > longest_id)
+    throw UserError(fmt::format("an id of {} bytes among the {}; 1 to {} are allowed", id.size(), what_, longest_id));
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), value);
-  const bool whole = error == std::errc() && end == id.data() + id.size() && id.size() <= 18 && (id[0] != '0' || id.size() == 1);
+  const bool whole =
+      error == std::errc() && end == id.data() + id.size() && id.size() <= 18 && (id[0] != '0' || id.size() == 1);
   if (!whole) {
     value = text_mark | arena_.size();
     arena_.push_back(static_cast<char>(id.size()));

@@ -9,8 +9,8 @@
 #include "spar/base/memory.hpp"
 #include "spar/base/types.hpp"
 
-/// Numbers the ids of one kind (users or items) in the order of their first appearance. The only memory of the importer that grows with the data: 8 bytes
-/// and 27 to 53 more in the hash table for a whole number, and the bytes of a text.
+/// Numbers the ids of one kind (users or items) in the order of their first appearance. The only memory of the importer
+/// that grows with the data: 8 bytes and 27 to 53 more in the hash table for a whole number, and the bytes of a text.
 namespace spar::data_tools {
 
 class IdMap {
@@ -39,7 +39,7 @@ class IdMap {
   };
   struct Table {
     Buffer<Slot> slots;
-    int shift = 64;       ///< the home of a key: mixed key >> shift
+    int shift = 64;  ///< the home of a key: mixed key >> shift
     std::size_t used = 0;
     std::size_t home(std::uint64_t key) const { return static_cast<std::size_t>((key * 0x9e3779b97f4a7c15U) >> shift); }
     void grow();

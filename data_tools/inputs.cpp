@@ -52,7 +52,8 @@ std::optional<std::string> present(const std::string& path) {
   return std::nullopt;
 }
 
-/// The files of a folder by name, without hidden ones and the marks that cluster jobs leave (names that begin with '_').
+/// The files of a folder by name, without hidden ones and the marks that cluster jobs leave (names that begin with
+/// '_').
 Paths parts_of(const std::string& folder) {
   Paths files;
   std::error_code error;
@@ -91,8 +92,11 @@ Found find_movielens(const Paths& paths) {
       continue;
     }
     const Paths names = {"u.data", "ratings.dat", "ratings.csv", "ratings.tsv"};
-    const auto name = std::find_if(names.begin(), names.end(), [&](const std::string& n) { return present(path + "/" + n).has_value(); });
-    if (name == names.end()) throw UserError(fmt::format("{} holds none of {} (or .gz), the ratings of MovieLens", path, fmt::join(names, ", ")));
+    const auto name = std::find_if(names.begin(), names.end(),
+                                   [&](const std::string& n) { return present(path + "/" + n).has_value(); });
+    if (name == names.end())
+      throw UserError(
+          fmt::format("{} holds none of {} (or .gz), the ratings of MovieLens", path, fmt::join(names, ", ")));
     found.train.push_back(*present(path + "/" + *name));
   }
   return found;
@@ -119,7 +123,8 @@ void add_if_present(Paths& paths, const std::string& path) {
   if (const auto there = present(path)) paths.push_back(*there);
 }
 
-/// The files that begin with `stem`. Where only the test part carries the name, train.tsv in the same folder is the training part.
+/// The files that begin with `stem`. Where only the test part carries the name, train.tsv in the same folder is the
+/// training part.
 std::optional<Found> find_pairs_of(const std::string& stem) {
   for (const Endings& endings : pair_endings) {
     const auto test = present(stem + endings.test);
@@ -136,7 +141,9 @@ std::optional<Found> find_pairs_of(const std::string& stem) {
   return std::nullopt;
 }
 
-std::string without_gz(const std::string& path) { return path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path; }
+std::string without_gz(const std::string& path) {
+  return path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path;
+}
 
 /// The stems of a folder for which there is a training or a test part.
 std::vector<std::string> stems_of(const std::string& folder) {
@@ -159,18 +166,22 @@ std::vector<std::string> stems_of(const std::string& folder) {
 }
 
 Found find_pairs(const Paths& paths) {
-  if (paths.size() != 1) throw UserError("the format pairs takes one path: a training file, a folder, or the beginning that its files have in common");
+  if (paths.size() != 1)
+    throw UserError(
+        "the format pairs takes one path: a training file, a folder, or the beginning that its files have in common");
   const std::string& path = paths[0];
   if (path != "-" && is_folder(path)) {
     const std::vector<std::string> stems = stems_of(path);
     if (stems.size() == 1) return *find_pairs_of(stems[0]);
-    if (stems.size() > 1) throw UserError(fmt::format("{} holds several sets of pairs, say which: {}", path, fmt::join(stems, ", ")));
+    if (stems.size() > 1)
+      throw UserError(fmt::format("{} holds several sets of pairs, say which: {}", path, fmt::join(stems, ", ")));
     if (const auto train = present(path + "/train.tsv")) {
       Found found{{*train}, {}, {}, {}};
       add_if_present(found.test, path + "/test.tsv");
       return found;
     }
-    throw UserError(fmt::format("{} holds no training part: NAME.train.rating, NAME.train.tsv or train.tsv (or .gz) was expected", path));
+    throw UserError(fmt::format(
+        "{} holds no training part: NAME.train.rating, NAME.train.tsv or train.tsv (or .gz) was expected", path));
   }
   std::error_code error;
   if (path == "-") return {{path}, {}, {}, {}};
@@ -186,7 +197,9 @@ Found find_pairs(const Paths& paths) {
     return {{path}, {}, {}, {}};
   }
   if (auto found = find_pairs_of(path)) return *found;
-  throw UserError(fmt::format("{} is neither a file nor a folder, and there is no {}.train.rating, {}.train.tsv or the like beside it", path, path, path));
+  throw UserError(fmt::format(
+      "{} is neither a file nor a folder, and there is no {}.train.rating, {}.train.tsv or the like beside it", path,
+      path, path));
 }
 
 Found find_lightgcn(const Paths& paths) {
@@ -227,8 +240,8 @@ Found find_files(const ImportOptions& options) {
   const std::vector<std::string>& formats = import_formats();
   if (std::find(formats.begin(), formats.end(), options.format) == formats.end()) {
     const auto near = nearest(options.format, formats);
-    throw UserError(fmt::format("\"{}\" is no format; {}the formats are {}", options.format, near ? fmt::format("did you mean {}? ", *near) : "",
-                                fmt::join(formats, ", ")));
+    throw UserError(fmt::format("\"{}\" is no format; {}the formats are {}", options.format,
+                                near ? fmt::format("did you mean {}? ", *near) : "", fmt::join(formats, ", ")));
   }
   if (options.paths.empty()) throw UserError("import needs a file or folder to read, or - for standard input");
   Found found = options.format == "movielens"  ? find_movielens(options.paths)
@@ -248,7 +261,8 @@ void look_at(Input& input, const ImportOptions& options) {
   if (input.form != Input::Form::negatives) {
     const std::vector<std::string> lines = head_lines(*source, 1000);
     if (input.form == Input::Form::lists) {
-      while (input.skip_lines < static_cast<std::int64_t>(lines.size()) && lines[static_cast<std::size_t>(input.skip_lines)].starts_with('#')) {
+      while (input.skip_lines < static_cast<std::int64_t>(lines.size()) &&
+             lines[static_cast<std::size_t>(input.skip_lines)].starts_with('#')) {
         ++input.skip_lines;
       }
     } else {

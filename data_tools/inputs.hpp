@@ -18,14 +18,14 @@ struct Input {
   std::string path;
   InputPart part = InputPart::train;
   enum class Form { rows, lists, negatives } form = Form::rows;
-  RowLayout layout;             ///< of rows
-  std::int64_t skip_lines = 0;  ///< of lists
+  RowLayout layout;                    ///< of rows
+  std::int64_t skip_lines = 0;         ///< of lists
   std::unique_ptr<TextSource> source;  ///< opened already (standard input), else null
   std::string describe() const;
 };
 
-/// Finds the files that the options name and looks at the head of each: train first, then validation, test, negatives. UserError: unknown format (the
-/// known ones are listed), missing files (what was looked for), what find_layout says.
+/// Finds the files that the options name and looks at the head of each: train first, then validation, test, negatives.
+/// UserError: unknown format (the known ones are listed), missing files (what was looked for), what find_layout says.
 std::vector<Input> find_inputs(const ImportOptions& options);
 
 }  // namespace spar::data_tools

@@ -9,7 +9,9 @@ namespace spar::data_tools {
 
 namespace {
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r';
+}
 
 const char* over_blanks(const char* p) {
   while (is_blank(*p)) ++p;
@@ -24,7 +26,8 @@ class LineOfNumbers {
   const char* at() const { return at_; }
   bool over() const { return *at_ == '\n'; }
 
-  /// Reads one number that ends at a blank, the line's end, or at one of `ends`, which is passed over. False after a failure.
+  /// Reads one number that ends at a blank, the line's end, or at one of `ends`, which is passed over. False after a
+  /// failure.
   bool take(const char* what, std::string_view ends, IdKey& value) {
     ++column_;
     const int digits = take_digits(at_, value);

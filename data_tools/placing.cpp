@@ -58,16 +58,17 @@ struct Tally {
 
 /// Memory of one worker.
 struct Worker {
-  Worker(const ResolvedSplit& split, SpillFile& file, std::size_t ranges) : splitter(split), lists(file, ranges), candidate_lists(file, ranges) {}
+  Worker(const ResolvedSplit& split, SpillFile& file, std::size_t ranges)
+      : splitter(split), lists(file, ranges), candidate_lists(file, ranges) {}
   Splitter splitter;
   RangeSpill lists, candidate_lists;
   Tally tally;
   Block block;
   UserList list;
-  std::vector<std::uint32_t> places;           ///< in the block, of the interactions of the list
+  std::vector<std::uint32_t> places;  ///< in the block, of the interactions of the list
   std::vector<std::uint64_t> words, more_words;
   std::vector<WideWord> wide_words, more_wide_words;
-  std::vector<std::uint8_t> parts;             ///< of the block's interactions, by place; dropped: no_part
+  std::vector<std::uint8_t> parts;  ///< of the block's interactions, by place; dropped: no_part
   std::vector<Candidate> candidates;
   StoredList stored;
 };
@@ -77,7 +78,12 @@ constexpr std::uint8_t no_part = 3;
 class Placer {
  public:
   Placer(const Collection& collection, const RowMap& users, const RowMap& items, const ResolvedSplit& split)
-      : collection_(collection), users_(users), items_(items), split_(split), in_known_(items.number_of.size()), in_test_(items.number_of.size()) {
+      : collection_(collection),
+        users_(users),
+        items_(items),
+        split_(split),
+        in_known_(items.number_of.size()),
+        in_test_(items.number_of.size()) {
     if (split.draws()) {
       user_hashes_ = collection.users.hashes();
       item_hashes_ = collection.items.hashes();
@@ -88,7 +94,8 @@ class Placer {
     collection_.blocks->load(index, worker.block);
     assign_parts(worker);
     const Block& block = worker.block;
-    const int bits = std::bit_width(block.users.size()) + 2 + std::bit_width(items_.number_of.size()) + std::bit_width(block.items.size());
+    const int bits = std::bit_width(block.users.size()) + 2 + std::bit_width(items_.number_of.size()) +
+                     std::bit_width(block.items.size());
     if (bits <= 64) {
       order_and_store(worker, worker.words, worker.more_words);
     } else {
@@ -144,11 +151,14 @@ class Placer {
         words.push_back((((list << item_bits) | items_.row_of[block.items[at]]) << place_bits) | at);
       }
     }
-    // The users are in order already, so stable passes over part and item would lose them only across users: include them in the key.
     radix_sort(words, more, place_bits, place_bits + item_bits + 2 + std::bit_width(block.users.size()));
 
-    const auto user_of = [&](const Word word) { return static_cast<std::size_t>(word >> (place_bits + item_bits + 2)); };
-    const auto part_of = [&](const Word word) { return static_cast<std::size_t>(word >> (place_bits + item_bits)) & 3; };
+    const auto user_of = [&](const Word word) {
+      return static_cast<std::size_t>(word >> (place_bits + item_bits + 2));
+    };
+    const auto part_of = [&](const Word word) {
+      return static_cast<std::size_t>(word >> (place_bits + item_bits)) & 3;
+    };
     const Word place_mask = (Word{1} << place_bits) - 1;
     for (std::size_t begin = 0; begin < words.size();) {
       const std::size_t user = user_of(words[begin]);
@@ -175,7 +185,8 @@ class Placer {
     tally.users_without_test += stored.counts[2] == 0 ? 1 : 0;
     const std::size_t known = stored.counts[0] + stored.counts[1];
     for (std::size_t k = 0; k < stored.items.size(); ++k) {
-      __atomic_store_n(k < known ? &in_known_[stored.items[k]] : &in_test_[stored.items[k]], std::uint8_t{1}, __ATOMIC_RELAXED);
+      __atomic_store_n(k < known ? &in_known_[stored.items[k]] : &in_test_[stored.items[k]], std::uint8_t{1},
+                       __ATOMIC_RELAXED);
     }
   }
 
@@ -192,7 +203,8 @@ class Placer {
 /// Candidates keep their order in the file; a user's own test items, repeats and dropped items go.
 void Placer::place_candidates(std::size_t index, Worker& worker) {
   collection_.candidates->load(index, worker.candidates);
-  std::stable_sort(worker.candidates.begin(), worker.candidates.end(), [](const Candidate& a, const Candidate& b) { return a.user < b.user; });
+  std::stable_sort(worker.candidates.begin(), worker.candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.user < b.user; });
   const Block& block = worker.block;
   std::vector<std::uint32_t> test_rows, seen;
   for (std::size_t begin = 0; begin < worker.candidates.size();) {
@@ -208,7 +220,8 @@ void Placer::place_candidates(std::size_t index, Worker& worker) {
     const auto u = static_cast<std::size_t>(found - block.users.begin());
     test_rows.clear();
     for (std::size_t at = block.begins[u]; at < block.begins[u + 1]; ++at) {
-      if (worker.parts[at] == static_cast<std::uint8_t>(data::Part::test)) test_rows.push_back(items_.row_of[block.items[at]]);
+      if (worker.parts[at] == static_cast<std::uint8_t>(data::Part::test))
+        test_rows.push_back(items_.row_of[block.items[at]]);
     }
     StoredList& stored = worker.stored;
     stored.clear(users_.row_of[user]);
@@ -239,7 +252,8 @@ void write_ids(data::DatasetWriter& writer, const IdMap& ids, const RowMap& rows
     const Partition groups{rows.rows(), row_groups};
     std::vector<std::string> names;
     names.reserve(static_cast<std::size_t>(groups.size(group)));
-    for (Index row = groups.begin(group); row < groups.end(group); ++row) names.push_back(ids.name(rows.number_of[static_cast<std::size_t>(row)]));
+    for (Index row = groups.begin(group); row < groups.end(group); ++row)
+      names.push_back(ids.name(rows.number_of[static_cast<std::size_t>(row)]));
     if (users) {
       writer.write_user_ids(group, names);
     } else {
@@ -255,7 +269,9 @@ std::size_t longest_name(const IdMap& ids, const RowMap& rows) {
   return longest;
 }
 
-std::int64_t sum(const std::vector<std::int64_t>& values) { return std::accumulate(values.begin(), values.end(), std::int64_t{0}); }
+std::int64_t sum(const std::vector<std::int64_t>& values) {
+  return std::accumulate(values.begin(), values.end(), std::int64_t{0});
+}
 
 void add_to(std::vector<std::int64_t>& sums, const std::vector<std::int64_t>& values) {
   for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += values[k];
@@ -293,16 +309,17 @@ void complete(ImportReport& report, const Tally& tally) {
 
 }  // namespace
 
-void write_dataset(const Collection& collection, const RowMap& users, const RowMap& items, const ResolvedSplit& split, const Title& title,
-                   ImportReport& report) {
+void write_dataset(const Collection& collection, const RowMap& users, const RowMap& items, const ResolvedSplit& split,
+                   const Title& title, ImportReport& report) {
   const std::int64_t kept = sum(collection.user_counts);
   const std::size_t ranges = range_count(kept);
   auto file = std::make_unique<SpillFile>(title.to);
   std::vector<std::unique_ptr<Worker>> workers;
   for (int k = 0; k < threads(); ++k) workers.push_back(std::make_unique<Worker>(split, *file, ranges));
   Placer placer(collection, users, items, split);
-  parallel_for_worker(static_cast<int>(collection.blocks->count()),
-                      [&](int index, int worker) { placer.place_block(static_cast<std::size_t>(index), *workers[static_cast<std::size_t>(worker)]); });
+  parallel_for_worker(static_cast<int>(collection.blocks->count()), [&](int index, int worker) {
+    placer.place_block(static_cast<std::size_t>(index), *workers[static_cast<std::size_t>(worker)]);
+  });
 
   const Tally tally = total(workers);
   complete(report, tally);

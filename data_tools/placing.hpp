@@ -22,8 +22,8 @@ struct RowMap {
   Index rows() const { return static_cast<Index>(number_of.size()); }
 };
 
-/// Rows dealt by data::deal_rows over the counts of what is kept: numbers below `always` only with a count, those from there on in any case (items that
-/// candidate lists alone name).
+/// Rows dealt by data::deal_rows over the counts of what is kept: numbers below `always` only with a count, those from
+/// there on in any case (items that candidate lists alone name).
 RowMap deal(const std::vector<std::int64_t>& counts, std::uint32_t always);
 /// Every number keeps its own row.
 RowMap keep_rows(std::uint32_t rows);
@@ -36,9 +36,10 @@ struct Title {
   std::string filters;
 };
 
-/// Splits, orders and writes, group of users by group of users; completes the report. The collection's blocks are read once more, memory holds one block and
-/// one range of users for each thread. EnvironmentError for the target; the file is complete or absent.
-void write_dataset(const Collection& collection, const RowMap& users, const RowMap& items, const ResolvedSplit& split, const Title& title,
-                   ImportReport& report);
+/// Splits, orders and writes, group of users by group of users; completes the report. The collection's blocks are read
+/// once more, memory holds one block and one range of users for each thread. EnvironmentError for the target; the file
+/// is complete or absent.
+void write_dataset(const Collection& collection, const RowMap& users, const RowMap& items, const ResolvedSplit& split,
+                   const Title& title, ImportReport& report);
 
 }  // namespace spar::data_tools

@@ -8,7 +8,8 @@
 #include "spar/base/types.hpp"
 #include "spar/data/dataset_writer.hpp"
 
-/// Finished lists on their way into the file: sorted into ranges of user rows (whole groups), then written range by range.
+/// Finished lists on their way into the file: sorted into ranges of user rows (whole groups), then written range by
+/// range.
 namespace spar::data_tools {
 
 /// One user's lists: items of train, validation and test one after the other, rows ascending in each.

@@ -22,13 +22,14 @@ namespace {
 constexpr std::size_t chunk_bytes = std::size_t{256} << 10;
 constexpr std::size_t buffer_bytes = std::size_t{16} << 10;
 
-/// Buckets such that one holds about 16 MiB of text: small enough to sort in memory many at a time, large enough to write in long pieces. The result does
-/// not depend on it.
+/// Buckets such that one holds about 16 MiB of text: small enough to sort in memory many at a time, large enough to
+/// write in long pieces. The result does not depend on it.
 std::size_t bucket_count(const std::vector<Input>& inputs) {
   std::uintmax_t bytes = 0;
   for (const Input& input : inputs) {
     std::error_code error;
-    const std::uintmax_t size = input.path == "-" ? std::uintmax_t{1} << 32 : std::filesystem::file_size(input.path, error);
+    const std::uintmax_t size =
+        input.path == "-" ? std::uintmax_t{1} << 32 : std::filesystem::file_size(input.path, error);
     if (!error) bytes += input.path.ends_with(".gz") ? 5 * size : size;
   }
   return std::clamp<std::size_t>(std::bit_ceil(static_cast<std::size_t>(bytes >> 24)), 16, 1024);
@@ -56,17 +57,27 @@ class ChunkPool {
 
 void parse(const Input& input, Chunk& chunk) {
   switch (input.form) {
-    case Input::Form::rows: return parse_rows(input.layout, chunk);
-    case Input::Form::lists: return parse_lists(input.skip_lines, chunk);
-    case Input::Form::negatives: return parse_negatives(chunk);
+    case Input::Form::rows:
+      return parse_rows(input.layout, chunk);
+    case Input::Form::lists:
+      return parse_lists(input.skip_lines, chunk);
+    case Input::Form::negatives:
+      return parse_negatives(chunk);
   }
 }
 
-/// The stages of one input after parsing. number_users() and store() see the chunks in order; each is called by one thread at a time.
+/// The stages of one input after parsing. number_users() and store() see the chunks in order; each is called by one
+/// thread at a time.
 class InputStages {
  public:
-  InputStages(const Input& input, std::string name, Records& records, ImportReport::Input& report, std::int64_t first_row, bool ordered)
-      : input_(input), name_(std::move(name)), records_(records), report_(report), rows_(first_row), ordered_(ordered) {}
+  InputStages(const Input& input, std::string name, Records& records, ImportReport::Input& report,
+              std::int64_t first_row, bool ordered)
+      : input_(input),
+        name_(std::move(name)),
+        records_(records),
+        report_(report),
+        rows_(first_row),
+        ordered_(ordered) {}
 
   void number_users(Chunk& chunk) {
     if (chunk.line_error) {
@@ -153,11 +164,13 @@ void run_in_parallel(ChunkReader& reader, const Input& input, InputStages& stage
                            tbb::make_filter<void, Item>(tbb::filter_mode::serial_in_order, read) &
                                tbb::make_filter<Item, Item>(tbb::filter_mode::parallel, parsed) &
                                tbb::make_filter<Item, Item>(tbb::filter_mode::serial_in_order, numbered) &
-                               tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order, [&](const Item& chunk) { stages.store(*chunk); }));
+                               tbb::make_filter<Item, void>(tbb::filter_mode::serial_in_order,
+                                                            [&](const Item& chunk) { stages.store(*chunk); }));
   });
 }
 
-/// A column is kept where every interaction has it.
+}  // namespace
+
 Schema common_schema(const std::vector<Input>& inputs, bool ordered, std::vector<std::string>& notes) {
   Schema schema{true, true};
   const Input* with_rating = nullptr;
@@ -170,7 +183,8 @@ Schema common_schema(const std::vector<Input>& inputs, bool ordered, std::vector
     schema.ratings = schema.ratings && rows && input.layout.has_rating;
     schema.times = schema.times && rows && input.layout.has_time;
   }
-  if (with_rating != nullptr && !schema.ratings) notes.push_back(fmt::format("ratings are not kept: {} has them, but not every input", with_rating->path));
+  if (with_rating != nullptr && !schema.ratings)
+    notes.push_back(fmt::format("ratings are not kept: {} has them, but not every input", with_rating->path));
   if (with_time != nullptr && !schema.times && !ordered) {
     notes.push_back(fmt::format("times are not kept: {} has them, but not every input", with_time->path));
   }
@@ -179,11 +193,10 @@ Schema common_schema(const std::vector<Input>& inputs, bool ordered, std::vector
   return schema;
 }
 
-}  // namespace
-
-Records read_inputs(std::vector<Input>& inputs, const ImportOptions& options, ImportReport& report) {
+Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const ImportOptions& options,
+                    ImportReport& report) {
   Records records;
-  records.schema = common_schema(inputs, options.ordered, report.notes);
+  records.schema = schema;
   records.buckets = bucket_count(inputs);
   records.file = std::make_unique<SpillFile>(options.to);
   std::int64_t rows = 0;

@@ -20,8 +20,9 @@ struct Schema {
   std::size_t record_bytes() const { return 8 + (ratings ? 4 : 0) + (times ? 8 : 0); }
 };
 
-/// What reading gives. User u is user u / buckets of bucket u % buckets. A record is u32 user within the bucket, u32 item, f32 rating and i64 time where the
-/// schema has them, packed; in input order within a bucket. Records of negatives: user, item, i64 line of the file twice, plus one for the positive.
+/// What reading gives. User u is user u / buckets of bucket u % buckets. A record is u32 user within the bucket, u32
+/// item, f32 rating and i64 time where the schema has them, packed; in input order within a bucket. Records of
+/// negatives: user, item, i64 line of the file twice, plus one for the positive.
 struct Records {
   IdMap users{"users"};
   IdMap items{"items"};
@@ -35,8 +36,13 @@ struct Records {
 
 inline constexpr Schema negatives_schema{false, true};
 
-/// Reads all inputs in parallel; ids are numbered by first appearance whatever the number of threads. Adds one entry an input to report.inputs. UserError
-/// for the first line in the order of the inputs that cannot be read.
-Records read_inputs(std::vector<Input>& inputs, const ImportOptions& options, ImportReport& report);
+/// A column is kept where every interaction has it; `notes` tells of columns that are not. With `ordered`, places in
+/// the input are the times.
+Schema common_schema(const std::vector<Input>& inputs, bool ordered, std::vector<std::string>& notes);
+
+/// Reads all inputs in parallel; ids are numbered by first appearance whatever the number of threads. Adds one entry an
+/// input to report.inputs. UserError for the first line in the order of the inputs that cannot be read.
+Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const ImportOptions& options,
+                    ImportReport& report);
 
 }  // namespace spar::data_tools

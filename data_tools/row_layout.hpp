@@ -14,11 +14,11 @@ const char* role_name(Role role);
 
 /// What the user said about the columns, and what the format demands.
 struct LayoutWish {
-  std::string separator;        ///< as ImportOptions::separator
-  std::string columns;          ///< as ImportOptions::columns
+  std::string separator;  ///< as ImportOptions::separator
+  std::string columns;    ///< as ImportOptions::columns
   std::optional<bool> header;
-  bool typed_header = false;    ///< recbole: names such as user_id:token
-  bool whole_numbers = false;   ///< ids must be whole numbers from 0 to 4294967294
+  bool typed_header = false;   ///< recbole: names such as user_id:token
+  bool whole_numbers = false;  ///< ids must be whole numbers from 0 to 4294967294
 };
 
 struct RowLayout {
@@ -31,8 +31,9 @@ struct RowLayout {
   std::string describe() const;  ///< "tab, columns user 1, item 2, rating 3"
 };
 
-/// Decides from the first lines of a text, `name` in sentences. UserError: no line; a column that the header lacks (its columns are listed); too few
-/// columns; columns named twice; a header whose names say nothing where no columns are given.
+/// Decides from the first lines of a text, `name` in sentences. UserError: no line; a column that the header lacks (its
+/// columns are listed); too few columns; columns named twice; a header whose names say nothing where no columns are
+/// given.
 RowLayout find_layout(const std::vector<std::string>& lines, const LayoutWish& wish, const std::string& name);
 
 }  // namespace spar::data_tools

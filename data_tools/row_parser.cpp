@@ -10,7 +10,9 @@ namespace spar::data_tools {
 
 namespace {
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r';
+}
 
 struct ByteSeparator {
   char byte;
@@ -38,12 +40,13 @@ struct TextSeparator {
   const char* line_start(const char* p) const { return p; }
 };
 
-/// Reads the fields of one chunk's lines. A reading function takes the start of a field and returns its end, which is a separator or the line's '\n', or
-/// nullptr after fail().
+/// Reads the fields of one chunk's lines. A reading function takes the start of a field and returns its end, which is a
+/// separator or the line's '\n', or nullptr after fail().
 template <class Separators>
 class RowReader {
  public:
-  RowReader(const RowLayout& layout, Separators separators, Chunk& chunk) : layout_(layout), separators_(separators), chunk_(chunk) {}
+  RowReader(const RowLayout& layout, Separators separators, Chunk& chunk)
+      : layout_(layout), separators_(separators), chunk_(chunk) {}
 
   void read(std::size_t begin) {
     char* p = chunk_.text.data() + begin;
@@ -83,11 +86,16 @@ class RowReader {
 
   char* read_field(char* p, char* end) {
     switch (layout_.roles[column_]) {
-      case Role::user: return read_id(p, chunk_.users);
-      case Role::item: return read_id(p, chunk_.items);
-      case Role::rating: return read_rating(p);
-      case Role::time: return read_time(p);
-      case Role::skip: break;
+      case Role::user:
+        return read_id(p, chunk_.users);
+      case Role::item:
+        return read_id(p, chunk_.items);
+      case Role::rating:
+        return read_rating(p);
+      case Role::time:
+        return read_time(p);
+      case Role::skip:
+        break;
     }
     static_cast<void>(end);
     return const_cast<char*>(skip_field(p));
@@ -126,14 +134,16 @@ class RowReader {
     }
     if (layout_.whole_numbers) return out_of_range(field.begin, field.end);
     if (length > longest_id) return fail(fmt::format("an id of {} bytes; at most {} are allowed", length, longest_id));
-    if (std::memchr(field.begin, 0, length) != nullptr) return fail("the id holds a NUL byte, so this seems not to be text");
+    if (std::memchr(field.begin, 0, length) != nullptr)
+      return fail("the id holds a NUL byte, so this seems not to be text");
     keys.push_back(text_key(static_cast<std::size_t>(field.begin - chunk_.text.data()), length));
     return field.next;
   }
 
   char* out_of_range(const char* begin, const char* end) {
     return fail(fmt::format("{} {} is out of range: ids of this format are whole numbers from 0 to 4294967294",
-                            role_name(layout_.roles[column_]), shown(trimmed({begin, static_cast<std::size_t>(end - begin)}))));
+                            role_name(layout_.roles[column_]),
+                            shown(trimmed({begin, static_cast<std::size_t>(end - begin)}))));
   }
 
   char* read_rating(char* p) {
@@ -147,7 +157,8 @@ class RowReader {
     }
     if (digits > 0 && (end = closed(end)) != nullptr) {
       const std::uint64_t scale = powers_of_10[decimals];
-      chunk_.ratings.push_back(static_cast<float>(static_cast<double>(whole * scale + fraction) / static_cast<double>(scale)));
+      chunk_.ratings.push_back(
+          static_cast<float>(static_cast<double>(whole * scale + fraction) / static_cast<double>(scale)));
       return end;
     }
     const Field field = take_field(p);
@@ -172,7 +183,8 @@ class RowReader {
     if (field.next == nullptr) return nullptr;
     const std::string_view text(field.begin, static_cast<std::size_t>(field.end - field.begin));
     const auto time = to_time(text);
-    if (!time) return fail(fmt::format("the time {} is neither a number nor a date such as 2014-04-01 10:20:30", shown(text)));
+    if (!time)
+      return fail(fmt::format("the time {} is neither a number nor a date such as 2014-04-01 10:20:30", shown(text)));
     chunk_.times.push_back(*time);
     return field.next;
   }
@@ -262,8 +274,10 @@ void parse_rows(const RowLayout& layout, Chunk& chunk) {
   switch (separator.kind) {
     case Separator::Kind::byte:
       return RowReader<ByteSeparator>(layout, {separator.text[0], separator.quoting()}, chunk).read(begin);
-    case Separator::Kind::blanks: return RowReader<BlankSeparator>(layout, {}, chunk).read(begin);
-    case Separator::Kind::text: return RowReader<TextSeparator>(layout, {separator.text}, chunk).read(begin);
+    case Separator::Kind::blanks:
+      return RowReader<BlankSeparator>(layout, {}, chunk).read(begin);
+    case Separator::Kind::text:
+      return RowReader<TextSeparator>(layout, {separator.text}, chunk).read(begin);
   }
 }
 

@@ -22,7 +22,8 @@ std::string Separator::describe() const {
 
 Separator parse_separator(const std::string& option) {
   std::string text = option;
-  for (std::size_t at = text.find("\\t"); at != std::string::npos; at = text.find("\\t", at + 1)) text.replace(at, 2, "\t");
+  for (std::size_t at = text.find("\\t"); at != std::string::npos; at = text.find("\\t", at + 1))
+    text.replace(at, 2, "\t");
   if (text == "tab") text = "\t";
   if (text == "comma") text = ",";
   if (text == "semicolon") text = ";";
@@ -45,7 +46,8 @@ Separator detect_separator(std::string_view line) {
 
 namespace {
 
-/// Takes a quoted field off the front of `line` (which begins with the quote); the rest then begins behind the closing quote.
+/// Takes a quoted field off the front of `line` (which begins with the quote); the rest then begins behind the closing
+/// quote.
 std::string take_quoted(std::string_view& line) {
   std::string field;
   line.remove_prefix(1);

@@ -18,8 +18,8 @@ struct Separator {
   std::vector<std::string> cut(std::string_view line) const;
 };
 
-/// From the option: any text; the escape \t and the words tab, comma, semicolon, blank(s), space are understood. UserError for an empty one, or one
-/// that holds a line end or a quote.
+/// From the option: any text; the escape \t and the words tab, comma, semicolon, blank(s), space are understood.
+/// UserError for an empty one, or one that holds a line end or a quote.
 Separator parse_separator(const std::string& option);
 /// The first that occurs in `line` among tab, "::", comma, semicolon; else blanks.
 Separator detect_separator(std::string_view line);

@@ -1,13 +1,12 @@
 #include "data_tools/spill.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -24,17 +23,20 @@ SpillFile::SpillFile(const std::string& target) {
   ::unlink(name.c_str());
 }
 
-SpillFile::~SpillFile() { ::close(descriptor_); }
+SpillFile::~SpillFile() {
+  ::close(descriptor_);
+}
 
 SpillFile::Extent SpillFile::append(const void* bytes, std::size_t size) {
   const Extent extent{end_.fetch_add(size), size};
   std::size_t done = 0;
   while (done < size) {
-    const ssize_t written =
-        ::pwrite(descriptor_, static_cast<const char*>(bytes) + done, size - done, static_cast<off_t>(extent.offset + done));
+    const ssize_t written = ::pwrite(descriptor_, static_cast<const char*>(bytes) + done, size - done,
+                                     static_cast<off_t>(extent.offset + done));
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) {
-      throw EnvironmentError(fmt::format("temporary data in {} cannot be written: {}", folder_, std::strerror(written == 0 ? ENOSPC : errno)));
+      throw EnvironmentError(fmt::format("temporary data in {} cannot be written: {}", folder_,
+                                         std::strerror(written == 0 ? ENOSPC : errno)));
     }
     done += static_cast<std::size_t>(written);
   }
@@ -44,10 +46,12 @@ SpillFile::Extent SpillFile::append(const void* bytes, std::size_t size) {
 void SpillFile::read(const Extent& extent, void* bytes) const {
   std::size_t done = 0;
   while (done < extent.bytes) {
-    const ssize_t got =
-        ::pread(descriptor_, static_cast<char*>(bytes) + done, extent.bytes - done, static_cast<off_t>(extent.offset + done));
+    const ssize_t got = ::pread(descriptor_, static_cast<char*>(bytes) + done, extent.bytes - done,
+                                static_cast<off_t>(extent.offset + done));
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) throw EnvironmentError(fmt::format("temporary data in {} cannot be read back: {}", folder_, std::strerror(got == 0 ? EIO : errno)));
+    if (got <= 0)
+      throw EnvironmentError(
+          fmt::format("temporary data in {} cannot be read back: {}", folder_, std::strerror(got == 0 ? EIO : errno)));
     done += static_cast<std::size_t>(got);
   }
 }

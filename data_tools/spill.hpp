@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-/// Intermediate records on disk. The file lies beside the target and has no name: whatever ends the program, the system takes it back.
+/// Intermediate records on disk. The file lies beside the target and has no name: whatever ends the program, the system
+/// takes it back.
 namespace spar::data_tools {
 
 class SpillFile {
@@ -31,7 +32,8 @@ class SpillFile {
   std::atomic<std::uint64_t> end_{0};
 };
 
-/// Byte strings sorted into buckets; each bucket keeps the order in which it was given its strings. One thread at a time.
+/// Byte strings sorted into buckets; each bucket keeps the order in which it was given its strings. One thread at a
+/// time.
 class Buckets {
  public:
   Buckets(SpillFile& file, std::size_t buckets, std::size_t buffer_bytes);

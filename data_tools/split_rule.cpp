@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -16,14 +17,17 @@ namespace spar::data_tools {
 
 namespace {
 
-constexpr std::array<std::pair<SplitKind, const char*>, 6> kinds = {{{SplitKind::leave_one_out, "leave-one-out"},
-                                                                     {SplitKind::random_leave_one_out, "random-leave-one-out"},
-                                                                     {SplitKind::ratio, "ratio"},
-                                                                     {SplitKind::temporal, "temporal"},
-                                                                     {SplitKind::given, "given"},
-                                                                     {SplitKind::none, "none"}}};
+constexpr std::array<std::pair<SplitKind, const char*>, 6> kinds = {
+    {{SplitKind::leave_one_out, "leave-one-out"},
+     {SplitKind::random_leave_one_out, "random-leave-one-out"},
+     {SplitKind::ratio, "ratio"},
+     {SplitKind::temporal, "temporal"},
+     {SplitKind::given, "given"},
+     {SplitKind::none, "none"}}};
 
-bool takes_ratio(SplitKind kind) { return kind == SplitKind::ratio || kind == SplitKind::temporal; }
+bool takes_ratio(SplitKind kind) {
+  return kind == SplitKind::ratio || kind == SplitKind::temporal;
+}
 
 void check_ratio(const char* option, double ratio) {
   if (!(ratio > 0 && ratio < 1)) throw UserError(fmt::format("{} must lie between 0 and 1, not {}", option, ratio));
@@ -31,13 +35,19 @@ void check_ratio(const char* option, double ratio) {
 
 std::string kind_phrase(SplitKind kind, double ratio, std::int64_t from) {
   switch (kind) {
-    case SplitKind::leave_one_out: return "leave-one-out by time";
-    case SplitKind::random_leave_one_out: return "random leave-one-out";
-    case SplitKind::ratio: return fmt::format("{} of each user at random", ratio);
-    case SplitKind::temporal: return fmt::format("from time {} on", from);
-    case SplitKind::given: return "given";
+    case SplitKind::leave_one_out:
+      return "leave-one-out by time";
+    case SplitKind::random_leave_one_out:
+      return "random leave-one-out";
+    case SplitKind::ratio:
+      return fmt::format("{} of each user at random", ratio);
+    case SplitKind::temporal:
+      return fmt::format("from time {} on", from);
+    case SplitKind::given:
+      return "given";
     case SplitKind::none:
-    case SplitKind::automatic: break;
+    case SplitKind::automatic:
+      break;
   }
   return "none";
 }
@@ -48,7 +58,8 @@ SplitKind parse_split_kind(const std::string& option, const std::string& word) {
   for (const auto& [kind, name] : kinds) {
     if (word == name) return kind;
   }
-  throw UserError(fmt::format("{} {} is unknown; it can be leave-one-out, random-leave-one-out, ratio, temporal, given or none", option, word));
+  throw UserError(fmt::format(
+      "{} {} is unknown; it can be leave-one-out, random-leave-one-out, ratio, temporal, given or none", option, word));
 }
 
 const char* split_kind_name(SplitKind kind) {
@@ -59,7 +70,9 @@ const char* split_kind_name(SplitKind kind) {
 }
 
 bool ResolvedSplit::draws() const {
-  const auto random = [](SplitKind kind) { return kind == SplitKind::random_leave_one_out || kind == SplitKind::ratio; };
+  const auto random = [](SplitKind kind) {
+    return kind == SplitKind::random_leave_one_out || kind == SplitKind::ratio;
+  };
   return random(test) || random(validation);
 }
 
@@ -80,7 +93,8 @@ ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given
 
   split.test = rules.split;
   if (split.test == SplitKind::automatic) split.test = given_test ? SplitKind::given : SplitKind::leave_one_out;
-  if (split.test == SplitKind::given && !given_test) throw UserError("--split given needs a test part: name it with --test");
+  if (split.test == SplitKind::given && !given_test)
+    throw UserError("--split given needs a test part: name it with --test");
   split.validation = rules.validation;
   if (split.validation == SplitKind::automatic) {
     const bool keep = split.test == SplitKind::given && given_validation;
@@ -91,13 +105,17 @@ ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given
     throw UserError("--validation given needs a validation part in the input");
   }
   if (split.validation == SplitKind::given && split.test != SplitKind::given) {
-    throw UserError(fmt::format("--validation given keeps parts of the input, which --split {} makes anew; use --split given", split_kind_name(split.test)));
+    throw UserError(
+        fmt::format("--validation given keeps parts of the input, which --split {} makes anew; use --split given",
+                    split_kind_name(split.test)));
   }
   for (SplitKind* kind : {&split.test, &split.validation}) {
     if (*kind == SplitKind::leave_one_out && !has_times) *kind = SplitKind::random_leave_one_out;
-    if (*kind == SplitKind::temporal && !has_times) throw UserError("a temporal split needs a time for every interaction, which the input lacks");
+    if (*kind == SplitKind::temporal && !has_times)
+      throw UserError("a temporal split needs a time for every interaction, which the input lacks");
   }
-  if (rules.test_from && split.test != SplitKind::temporal) throw UserError("a first time of the test part needs --split temporal");
+  if (rules.test_from && split.test != SplitKind::temporal)
+    throw UserError("a first time of the test part needs --split temporal");
   if (rules.validation_from && split.validation != SplitKind::temporal) {
     throw UserError("a first time of the validation part needs --validation temporal");
   }
@@ -110,7 +128,8 @@ namespace {
 
 /// Calls use(time) for the time of every interaction that is kept and that the test part does not take.
 template <class Use>
-void for_times(const Collection& collection, const std::function<bool(std::int64_t time, std::uint8_t part)>& wanted, Use&& use) {
+void for_times(const Collection& collection, const std::function<bool(std::int64_t time, std::uint8_t part)>& wanted,
+               Use&& use) {
   Block block;
   for (std::size_t k = 0; k < collection.blocks->count(); ++k) {
     collection.blocks->load(k, block);
@@ -123,7 +142,8 @@ void for_times(const Collection& collection, const std::function<bool(std::int64
   }
 }
 
-/// The latest moment with at least `share` of the wanted interactions at or behind it: bisection by histograms of 65,536 bins.
+/// The latest moment with at least `share` of the wanted interactions at or behind it: bisection by histograms of
+/// 65,536 bins.
 std::int64_t find_moment(const Collection& collection, double share, const char* option,
                          const std::function<bool(std::int64_t time, std::uint8_t part)>& wanted) {
   std::int64_t low = std::numeric_limits<std::int64_t>::max();
@@ -134,7 +154,8 @@ std::int64_t find_moment(const Collection& collection, double share, const char*
     high = std::max(high, time);
     ++count;
   });
-  if (count == 0 || low == high) throw UserError(fmt::format("--{} temporal finds no moment to cut at: all times are the same", option));
+  if (count == 0 || low == high)
+    throw UserError(fmt::format("--{} temporal finds no moment to cut at: all times are the same", option));
   const std::int64_t earliest = low;
   const auto target = static_cast<std::int64_t>(std::ceil(share * static_cast<double>(count)));
   std::int64_t behind = 0;  // interactions later than `high`
@@ -143,7 +164,8 @@ std::int64_t find_moment(const Collection& collection, double share, const char*
     std::vector<std::int64_t> histogram(bins);
     const std::uint64_t width = (static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low)) / bins + 1;
     for_times(collection, wanted, [&](std::int64_t time) {
-      if (time >= low && time <= high) ++histogram[(static_cast<std::uint64_t>(time) - static_cast<std::uint64_t>(low)) / width];
+      if (time >= low && time <= high)
+        ++histogram[(static_cast<std::uint64_t>(time) - static_cast<std::uint64_t>(low)) / width];
     });
     std::size_t bin = bins - 1;
     while (bin > 0 && behind + histogram[bin] < target) behind += histogram[bin--];
@@ -152,7 +174,8 @@ std::int64_t find_moment(const Collection& collection, double share, const char*
     low = static_cast<std::int64_t>(begin);
     high = static_cast<std::int64_t>(begin + std::min(room, width - 1));
   }
-  if (low == earliest) throw UserError(fmt::format("--{} temporal would leave nothing before the cut at time {}", option, low));
+  if (low == earliest)
+    throw UserError(fmt::format("--{} temporal would leave nothing before the cut at time {}", option, low));
   return low;
 }
 
@@ -160,14 +183,16 @@ std::int64_t find_moment(const Collection& collection, double share, const char*
 
 void find_moments(const Collection& collection, const SplitRules& rules, ResolvedSplit& split) {
   if (split.test == SplitKind::temporal && !rules.test_from) {
-    split.test_from = find_moment(collection, split.test_ratio, "split", [](std::int64_t, std::uint8_t) { return true; });
+    split.test_from =
+        find_moment(collection, split.test_ratio, "split", [](std::int64_t, std::uint8_t) { return true; });
   }
   if (split.validation == SplitKind::temporal && !rules.validation_from) {
     const bool cut = split.test == SplitKind::temporal;
     const bool given = split.test == SplitKind::given;
-    split.validation_from = find_moment(collection, split.validation_ratio, "validation", [&](std::int64_t time, std::uint8_t part) {
-      return (!cut || time < split.test_from) && (!given || part == static_cast<std::uint8_t>(data::Part::train));
-    });
+    split.validation_from =
+        find_moment(collection, split.validation_ratio, "validation", [&](std::int64_t time, std::uint8_t part) {
+          return (!cut || time < split.test_from) && (!given || part == static_cast<std::uint8_t>(data::Part::train));
+        });
   }
 }
 
@@ -194,7 +219,9 @@ void Splitter::take(UserList& list, data::Part part, SplitKind kind, double rati
     list.parts[*std::max_element(rest_.begin(), rest_.end(), earlier)] = mark;
   } else if (rest_.size() > 1 && (kind == SplitKind::random_leave_one_out || kind == SplitKind::ratio)) {
     draw(list, part == data::Part::test ? 0 : 1);
-    const auto smaller = [&](std::uint32_t a, std::uint32_t b) { return std::pair(draws_[a], a) < std::pair(draws_[b], b); };
+    const auto smaller = [&](std::uint32_t a, std::uint32_t b) {
+      return std::pair(draws_[a], a) < std::pair(draws_[b], b);
+    };
     const auto share = static_cast<std::size_t>(ratio * static_cast<double>(rest_.size()) + 1e-9);
     const std::size_t count = kind == SplitKind::ratio ? std::max<std::size_t>(share, 1) : 1;
     std::partial_sort(rest_.begin(), rest_.begin() + static_cast<std::ptrdiff_t>(count), rest_.end(), smaller);

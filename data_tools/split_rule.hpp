@@ -6,6 +6,7 @@
 #include "data_tools/blocks.hpp"
 #include "data_tools/import.hpp"
 #include "spar/base/random.hpp"
+#include "spar/data/dataset_file.hpp"
 
 /// Which interactions of a user go where (the definitions are those of SplitKind).
 namespace spar::data_tools {
@@ -27,20 +28,22 @@ struct ResolvedSplit {
   std::int64_t test_from = 0, validation_from = 0;  ///< of temporal
   std::uint64_t seed = 1;
 
-  bool draws() const;              ///< whether random numbers are needed
-  std::string phrase() const;      ///< "leave-one-out by time; validation: leave-one-out by time"
+  bool draws() const;          ///< whether random numbers are needed
+  std::string phrase() const;  ///< "leave-one-out by time; validation: leave-one-out by time"
 };
 
-/// Replaces automatic kinds, and leave_one_out where there are no times. UserError: given without a given part; temporal without times; a share outside (0, 1);
-/// a moment for a split that has none.
+/// Replaces automatic kinds, and leave_one_out where there are no times. UserError: given without a given part;
+/// temporal without times; a share outside (0, 1); a moment for a split that has none.
 ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given_validation, bool has_times);
 
-/// Finds the moments of temporal splits from shares: the latest moment such that at least the share of all interactions (validation: of those before the
-/// test) lies at or behind it. Passes over the times on disk. UserError: all times are the same.
+/// Finds the moments of temporal splits from shares: the latest moment such that at least the share of all interactions
+/// (validation: of those before the test) lies at or behind it. Passes over the times on disk. UserError: all times are
+/// the same.
 void find_moments(const Collection& collection, const SplitRules& rules, ResolvedSplit& split);
 
-/// Assigns the parts of one user. The random number of a pair depends on the seed and the two ids only (Philox counter: the two hashes), so neither the
-/// input's order nor other users matter; the draw of the test part and that of the validation part are independent.
+/// Assigns the parts of one user. The random number of a pair depends on the seed and the two ids only (Philox counter:
+/// the two hashes), so neither the input's order nor other users matter; the draw of the test part and that of the
+/// validation part are independent.
 class Splitter {
  public:
   explicit Splitter(const ResolvedSplit& split) : split_(split), stream_(split.seed, Purpose::split) {}
@@ -52,7 +55,7 @@ class Splitter {
 
   ResolvedSplit split_;
   RandomStream stream_;
-  std::vector<std::uint32_t> rest_;      ///< training interactions of the user at hand
+  std::vector<std::uint32_t> rest_;  ///< training interactions of the user at hand
   std::vector<std::uint64_t> draws_;
 };
 

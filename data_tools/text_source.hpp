@@ -9,8 +9,9 @@ namespace spar::data_tools {
 
 class TextSource {
  public:
-  /// Opens `path` ("-": standard input). Gzip is known by its first bytes, whatever the name. UserError: missing, a directory, unreadable, or packed
-  /// in a way spar does not read (zip, zstd, xz, bzip2, Parquet, HDF5: the sentence names it).
+  /// Opens `path` ("-": standard input). Gzip is known by its first bytes, whatever the name. UserError: missing, a
+  /// directory, unreadable, or packed in a way spar does not read (zip, zstd, xz, bzip2, Parquet, HDF5: the sentence
+  /// names it).
   static std::unique_ptr<TextSource> open(const std::string& path);
   ~TextSource();
 
