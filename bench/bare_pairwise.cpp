@@ -11,6 +11,8 @@ namespace spar::bench {
 namespace {
 
 constexpr std::uint16_t last = 0xffff;
+constexpr std::size_t stamps_ahead = 16;
+constexpr std::uint32_t rows_ahead = 16;
 
 using Clock = std::chrono::steady_clock;
 
@@ -26,7 +28,8 @@ std::uint32_t below(std::uint32_t word, std::uint32_t n) {
   return static_cast<std::uint32_t>((static_cast<std::uint64_t>(word) * n) >> 32);
 }
 
-void prefetch_row(const float* row) {
+/// Inlined by force: GCC takes a function that only prefetches for one without effect and drops its calls.
+[[gnu::always_inline]] inline void prefetch_row(const float* row) {
   for (int k = 0; k < bare_dim; k += 16) __builtin_prefetch(row + k, 1, 3);
 }
 
@@ -158,6 +161,9 @@ void BarePairwise::list_shard(int shard, const std::uint32_t* users, const std::
   };
   for (std::size_t k = 0; k < size(micro_); ++k) {
     const auto triple = static_cast<std::uint16_t>(k);
+    const std::size_t later = std::min(begin + k + stamps_ahead, size(shape_.batch) - 1);
+    step_stamps_.prefetch(positives[later]);
+    step_stamps_.prefetch(negatives[later]);
     const std::uint32_t user = users[begin + k];
     const std::uint32_t listed = user_stamps_.count();
     const std::uint32_t slot = user_stamps_.position(user);
@@ -177,17 +183,22 @@ void BarePairwise::list_rows(const std::uint32_t* users, const std::uint32_t* po
   for (int shard = 0; shard < shape_.shards; ++shard) list_shard(shard, users, positives, negatives);
 }
 
-void BarePairwise::prefetch(int shard, int triple) {
+/// Asks for what pass 1 or 2 of a shard will read, a share of it for each triple of the shard before.
+template <int pass>
+[[gnu::always_inline]] inline void BarePairwise::prefetch(int shard, int triple) {
   if (shard >= shape_.shards) return;
-  const auto k = size(shard) * size(micro_) + size(triple);
-  if (size(triple) < user_count_[size(shard)]) {
-    prefetch_row(users_.values(user_rows_[k]));
-    prefetch_row(users_.accumulators(user_rows_[k]));
+  const auto t = size(triple);
+  const auto begin = size(shard) * size(micro_);
+  if (t < user_count_[size(shard)]) {
+    prefetch_row(users_.values(user_rows_[begin + t]));
+    if (pass == 2 || !shape_.adversarial) prefetch_row(users_.accumulators(user_rows_[begin + t]));
+    if (pass == 2) prefetch_row(&user_gradients_[(begin + t) * bare_dim]);
   }
-  const auto slot = 2 * size(shard) * size(micro_) + 2 * size(triple);
-  const std::uint32_t items = item_count_[size(shard)];
-  if (2 * size(triple) < items) prefetch_row(items_.values(item_rows_[slot]));
-  if (2 * size(triple) + 1 < items) prefetch_row(items_.values(item_rows_[slot + 1]));
+  for (std::size_t slot = 2 * t; slot < 2 * t + 2; ++slot) {
+    if (slot >= item_count_[size(shard)]) break;
+    if (pass == 1) prefetch_row(items_.values(item_rows_[2 * begin + slot]));
+    if (pass == 2) prefetch_row(&item_perturbed_[item_steps_[2 * begin + slot] * size(bare_dim)]);
+  }
 }
 
 void BarePairwise::first_pass(int shard) {
@@ -204,7 +215,7 @@ void BarePairwise::first_pass(int shard) {
       const int t = block + k;
       partial[k] = dot_partial(user_values + m.user_slot[t] * bare_dim, item_values + m.positive_slot[t] * bare_dim,
                                item_values + m.negative_slot[t] * bare_dim);
-      if (shape_.prefetch_shards > 0) prefetch(ahead, t);
+      if (shape_.prefetch_shards > 0) prefetch<1>(ahead, t);
     }
     store16(&weights_[size(block)], -1.0F / (1.0F + exp16(sums16(partial))));
   }
@@ -237,6 +248,7 @@ void BarePairwise::first_pass(int shard) {
 void BarePairwise::perturb_items() {
   for (std::uint32_t slot = 0; slot < step_stamps_.count(); ++slot) {
     const Row64 g = load_row(&item_gradients_[slot * size(bare_dim)]);
+    if (slot + rows_ahead < step_stamps_.count()) prefetch_row(items_.values(step_rows_[slot + rows_ahead]));
     const float scale = ball_scale(g, shape_.epsilon);
     Row64 row = load_row(items_.values(step_rows_[slot]));
     for (int k = 0; k < 4; ++k) row.part[k] += scale * g.part[k];
@@ -258,12 +270,14 @@ void BarePairwise::second_pass(int shard) {
   }
   for (std::uint32_t k = 0; k < m.items; ++k) copy_row(item_values + k * bare_dim, &item_perturbed_[m.item_steps[k] * size(bare_dim)]);
 
+  const int ahead = shard + shape_.prefetch_shards;
   for (int block = 0; block < micro_; block += 16) {
     F16 partial[16];
     for (int k = 0; k < 16; ++k) {
       const int t = block + k;
       partial[k] = dot_partial(user_values + m.user_slot[t] * bare_dim, item_values + m.positive_slot[t] * bare_dim,
                                item_values + m.negative_slot[t] * bare_dim);
+      if (shape_.prefetch_shards > 0) prefetch<2>(ahead, t);
     }
     store16(&weights_[size(block)], -shape_.weight / (1.0F + exp16(sums16(partial))));
   }
@@ -289,11 +303,10 @@ void BarePairwise::second_pass(int shard) {
 
 void BarePairwise::update_items() {
   const std::uint32_t count = step_stamps_.count();
-  constexpr std::uint32_t ahead = 8;
   for (std::uint32_t slot = 0; slot < count; ++slot) {
-    if (slot + ahead < count) {
-      prefetch_row(items_.values(step_rows_[slot + ahead]));
-      prefetch_row(items_.accumulators(step_rows_[slot + ahead]));
+    if (slot + rows_ahead < count) {
+      prefetch_row(items_.values(step_rows_[slot + rows_ahead]));
+      prefetch_row(items_.accumulators(step_rows_[slot + rows_ahead]));
     }
     adagrad(items_.values(step_rows_[slot]), items_.accumulators(step_rows_[slot]), load_row(&item_gradients_[slot * size(bare_dim)]),
             shape_.learning_rate);

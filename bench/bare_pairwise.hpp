@@ -112,6 +112,7 @@ class BarePairwise {
   void second_pass(int shard);
   void update_items();
   Micro micro(int shard);
+  template <int pass>
   void prefetch(int shard, int triple);
 
   BareShape shape_;
