@@ -95,6 +95,7 @@ BarePairwise::BarePairwise(const BareShape& shape, std::uint64_t seed, std::vect
   item_values_.require(2 * triples * bare_dim);
   item_gradients_.require(2 * batch * bare_dim);
   weights_.require(triples);
+  ahead_.require(4 * triples);
   if (shape.adversarial) {
     user_gradients_.require(batch * bare_dim);
     item_perturbed_.require(2 * batch * bare_dim);
@@ -183,49 +184,95 @@ void BarePairwise::list_rows(const std::uint32_t* users, const std::uint32_t* po
   for (int shard = 0; shard < shape_.shards; ++shard) list_shard(shard, users, positives, negatives);
 }
 
-/// Asks for what pass 1 or 2 of a shard will read, a share of it for each triple of the shard before.
-template <int pass>
-[[gnu::always_inline]] inline void BarePairwise::prefetch(int shard, int triple) {
-  if (shard >= shape_.shards) return;
-  const auto t = size(triple);
-  const auto begin = size(shard) * size(micro_);
-  if (t < user_count_[size(shard)]) {
-    prefetch_row(users_.values(user_rows_[begin + t]));
-    if (pass == 2 || !shape_.adversarial) prefetch_row(users_.accumulators(user_rows_[begin + t]));
-    if (pass == 2) prefetch_row(&user_gradients_[(begin + t) * bare_dim]);
+/// Rows of the next micro-batch, to be asked for evenly over the loops of this one: a burst of prefetches that the cache cannot answer is dropped.
+class BarePairwise::Queue {
+ public:
+  Queue(const float** rows) : rows_(rows) {}
+  void add(const float* row) { rows_[count_++] = row; }
+  /// Asks for half a row, two lines.
+  [[gnu::always_inline]] void ask() {
+    if (next_ >= 2 * count_) return;
+    const float* half_row = rows_[next_ / 2] + next_ % 2 * 32;
+    __builtin_prefetch(half_row, 1, 3);
+    __builtin_prefetch(half_row + 16, 1, 3);
+    ++next_;
   }
-  for (std::size_t slot = 2 * t; slot < 2 * t + 2; ++slot) {
-    if (slot >= item_count_[size(shard)]) break;
-    if (pass == 1) prefetch_row(items_.values(item_rows_[2 * begin + slot]));
-    if (pass == 2) prefetch_row(&item_perturbed_[item_steps_[2 * begin + slot] * size(bare_dim)]);
+
+ private:
+  const float** rows_;
+  std::uint32_t count_ = 0;
+  std::uint32_t next_ = 0;
+};
+
+BarePairwise::Queue BarePairwise::ahead(int shard, int pass) {
+  Queue queue(ahead_.data());
+  if (shape_.prefetch_shards == 0 || shard + shape_.prefetch_shards >= shape_.shards) return queue;
+  const Micro m = micro(shard + shape_.prefetch_shards);
+  for (std::uint32_t k = 0; k < m.users; ++k) queue.add(users_.values(m.user_rows[k]));
+  for (std::uint32_t k = 0; k < m.items; ++k) {
+    queue.add(pass == 1 ? items_.values(m.item_rows[k]) : &item_perturbed_[m.item_steps[k] * size(bare_dim)]);
   }
+  if (pass == 2 || !shape_.adversarial) {
+    for (std::uint32_t k = 0; k < m.users; ++k) queue.add(users_.accumulators(m.user_rows[k]));
+  }
+  return queue;
 }
 
-void BarePairwise::first_pass(int shard) {
-  const Micro m = micro(shard);
-  float* user_values = user_values_.data();
-  float* item_values = item_values_.data();
-  for (std::uint32_t k = 0; k < m.users; ++k) copy_row(user_values + k * bare_dim, users_.values(m.user_rows[k]));
-  for (std::uint32_t k = 0; k < m.items; ++k) copy_row(item_values + k * bare_dim, items_.values(m.item_rows[k]));
-
-  const int ahead = shard + shape_.prefetch_shards;
+/// The margins x = u . (v - w) of a shard's triples, as weights -scale * sigmoid(-x).
+void BarePairwise::margins(const Micro& m, float scale, Queue& next) {
+  const float* user_values = user_values_.data();
+  const float* item_values = item_values_.data();
   for (int block = 0; block < micro_; block += 16) {
     F16 partial[16];
     for (int k = 0; k < 16; ++k) {
       const int t = block + k;
       partial[k] = dot_partial(user_values + m.user_slot[t] * bare_dim, item_values + m.positive_slot[t] * bare_dim,
                                item_values + m.negative_slot[t] * bare_dim);
-      if (shape_.prefetch_shards > 0) prefetch<1>(ahead, t);
+      next.ask();
     }
-    store16(&weights_[size(block)], -1.0F / (1.0F + exp16(sums16(partial))));
+    store16(&weights_[size(block)], -scale / (1.0F + exp16(sums16(partial))));
+  }
+}
+
+/// Adds the gradient of a user's triples.
+[[gnu::always_inline]] inline void BarePairwise::add_user_gradient(const Micro& m, std::uint32_t slot, Row64& g) {
+  const float* item_values = item_values_.data();
+  for (std::uint16_t t = m.user_head[slot]; t != last; t = m.user_next[t]) {
+    add_scaled(g, weights_[t], item_values + m.positive_slot[t] * bare_dim);
+    add_scaled(g, -weights_[t], item_values + m.negative_slot[t] * bare_dim);
+  }
+}
+
+/// Adds the gradient of an item's occurrences.
+[[gnu::always_inline]] inline void BarePairwise::add_item_gradient(const Micro& m, std::uint32_t slot, Row64& g) {
+  const float* user_values = user_values_.data();
+  for (std::uint16_t o = m.item_head[slot]; o != last; o = m.item_next[o]) {
+    const std::uint16_t t = o >> 1;
+    add_scaled(g, (o & 1) != 0 ? -weights_[t] : weights_[t], user_values + m.user_slot[t] * bare_dim);
+  }
+}
+
+void BarePairwise::first_pass(int shard) {
+  const Micro m = micro(shard);
+  Queue next = ahead(shard, 1);
+  float* user_values = user_values_.data();
+  float* item_values = item_values_.data();
+  for (std::uint32_t k = 0; k < m.users; ++k) {
+    next.ask();
+    copy_row(user_values + k * bare_dim, users_.values(m.user_rows[k]));
+  }
+  for (std::uint32_t k = 0; k < m.items; ++k) {
+    next.ask();
+    copy_row(item_values + k * bare_dim, items_.values(m.item_rows[k]));
   }
 
+  margins(m, 1.0F, next);
+
   for (std::uint32_t slot = 0; slot < m.users; ++slot) {
+    next.ask();
+    next.ask();
     Row64 g{};
-    for (std::uint16_t t = m.user_head[slot]; t != last; t = m.user_next[t]) {
-      add_scaled(g, weights_[t], item_values + m.positive_slot[t] * bare_dim);
-      add_scaled(g, -weights_[t], item_values + m.negative_slot[t] * bare_dim);
-    }
+    add_user_gradient(m, slot, g);
     if (shape_.adversarial) {
       store_row(&user_gradients_[(size(shard) * size(micro_) + slot) * bare_dim], g);
     } else {
@@ -233,22 +280,20 @@ void BarePairwise::first_pass(int shard) {
     }
   }
   for (std::uint32_t slot = 0; slot < m.items; ++slot) {
+    next.ask();
     float* sum = &item_gradients_[m.item_steps[slot] * size(bare_dim)];
     const I16 met = I16{} + static_cast<std::int32_t>(m.item_fresh[slot]);
     Row64 g = load_row(sum);
     for (auto& part : g.part) part = reinterpret_cast<F16>(reinterpret_cast<I16>(part) & met);
-    for (std::uint16_t o = m.item_head[slot]; o != last; o = m.item_next[o]) {
-      const std::uint16_t t = o >> 1;
-      add_scaled(g, (o & 1) != 0 ? -weights_[t] : weights_[t], user_values + m.user_slot[t] * bare_dim);
-    }
+    add_item_gradient(m, slot, g);
     store_row(sum, g);
   }
 }
 
 void BarePairwise::perturb_items() {
   for (std::uint32_t slot = 0; slot < step_stamps_.count(); ++slot) {
-    const Row64 g = load_row(&item_gradients_[slot * size(bare_dim)]);
     if (slot + rows_ahead < step_stamps_.count()) prefetch_row(items_.values(step_rows_[slot + rows_ahead]));
+    const Row64 g = load_row(&item_gradients_[slot * size(bare_dim)]);
     const float scale = ball_scale(g, shape_.epsilon);
     Row64 row = load_row(items_.values(step_rows_[slot]));
     for (int k = 0; k < 4; ++k) row.part[k] += scale * g.part[k];
@@ -258,45 +303,37 @@ void BarePairwise::perturb_items() {
 
 void BarePairwise::second_pass(int shard) {
   const Micro m = micro(shard);
+  Queue next = ahead(shard, 2);
   float* user_values = user_values_.data();
   float* item_values = item_values_.data();
   const float* clean = &user_gradients_[size(shard) * size(micro_) * bare_dim];
   for (std::uint32_t slot = 0; slot < m.users; ++slot) {
+    next.ask();
     const Row64 g = load_row(clean + slot * bare_dim);
     Row64 row = load_row(users_.values(m.user_rows[slot]));
     const float scale = ball_scale(g, shape_.epsilon);
     for (int k = 0; k < 4; ++k) row.part[k] += scale * g.part[k];
     store_row(user_values + slot * bare_dim, row);
   }
-  for (std::uint32_t k = 0; k < m.items; ++k) copy_row(item_values + k * bare_dim, &item_perturbed_[m.item_steps[k] * size(bare_dim)]);
-
-  const int ahead = shard + shape_.prefetch_shards;
-  for (int block = 0; block < micro_; block += 16) {
-    F16 partial[16];
-    for (int k = 0; k < 16; ++k) {
-      const int t = block + k;
-      partial[k] = dot_partial(user_values + m.user_slot[t] * bare_dim, item_values + m.positive_slot[t] * bare_dim,
-                               item_values + m.negative_slot[t] * bare_dim);
-      if (shape_.prefetch_shards > 0) prefetch<2>(ahead, t);
-    }
-    store16(&weights_[size(block)], -shape_.weight / (1.0F + exp16(sums16(partial))));
+  for (std::uint32_t k = 0; k < m.items; ++k) {
+    next.ask();
+    copy_row(item_values + k * bare_dim, &item_perturbed_[m.item_steps[k] * size(bare_dim)]);
   }
 
+  margins(m, shape_.weight, next);
+
   for (std::uint32_t slot = 0; slot < m.users; ++slot) {
+    next.ask();
+    next.ask();
     Row64 g = load_row(clean + slot * bare_dim);
-    for (std::uint16_t t = m.user_head[slot]; t != last; t = m.user_next[t]) {
-      add_scaled(g, weights_[t], item_values + m.positive_slot[t] * bare_dim);
-      add_scaled(g, -weights_[t], item_values + m.negative_slot[t] * bare_dim);
-    }
+    add_user_gradient(m, slot, g);
     adagrad(users_.values(m.user_rows[slot]), users_.accumulators(m.user_rows[slot]), g, shape_.learning_rate);
   }
   for (std::uint32_t slot = 0; slot < m.items; ++slot) {
+    next.ask();
     float* sum = &item_gradients_[m.item_steps[slot] * size(bare_dim)];
     Row64 g = load_row(sum);
-    for (std::uint16_t o = m.item_head[slot]; o != last; o = m.item_next[o]) {
-      const std::uint16_t t = o >> 1;
-      add_scaled(g, (o & 1) != 0 ? -weights_[t] : weights_[t], user_values + m.user_slot[t] * bare_dim);
-    }
+    add_item_gradient(m, slot, g);
     store_row(sum, g);
   }
 }

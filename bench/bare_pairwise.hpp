@@ -7,6 +7,7 @@
 #include "spar/base/memory.hpp"
 #include "spar/base/sharding.hpp"
 #include "spar/base/types.hpp"
+#include "bench/vector16.hpp"
 
 /// The bare kernel that spar's training is held against: what a step of BPR (Rendle et al., UAI 2009) or APR (He et al., SIGIR 2018, scope batch) costs when
 /// nothing is done but the arithmetic and the memory traffic of it. No sampling law, no rejection of positives, no ranks, no checks, no loss.
@@ -112,8 +113,11 @@ class BarePairwise {
   void second_pass(int shard);
   void update_items();
   Micro micro(int shard);
-  template <int pass>
-  void prefetch(int shard, int triple);
+  class Queue;
+  Queue ahead(int shard, int pass);
+  void margins(const Micro& m, float scale, Queue& next);
+  void add_user_gradient(const Micro& m, std::uint32_t slot, Row64& g);
+  void add_item_gradient(const Micro& m, std::uint32_t slot, Row64& g);
 
   BareShape shape_;
   int micro_;  // triples of one shard
@@ -141,6 +145,7 @@ class BarePairwise {
   Buffer<float> item_gradients_;             // by step slot
   Buffer<float> item_perturbed_;             // by step slot
   Buffer<float> weights_;                    // of one shard's triples: -dLoss/dx
+  Buffer<const float*> ahead_;               // rows to ask for early
   BareSeconds seconds_;
 };
 
