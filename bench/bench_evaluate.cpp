@@ -10,8 +10,6 @@
 #include <string>
 #include <vector>
 
-// gcc 12 takes the undefined operands inside its own AVX-512 intrinsics for a mistake.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <Eigen/Core>
 
 #include "spar/base/memory.hpp"
