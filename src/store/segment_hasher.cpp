@@ -1,3 +1,8 @@
+// GCC 12 takes the undefined operands of AVX-512 intrinsics, inlined from xxhash, for uninitialised variables.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include "segment_hasher.hpp"
 
 #include <algorithm>
@@ -6,11 +11,6 @@
 #include <xxhash.h>
 
 #include "spar/store/array_file.hpp"
-
-// GCC 12 takes the undefined operands of AVX-512 intrinsics, inlined from xxhash, for uninitialised variables.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
 
 namespace spar::store {
 
