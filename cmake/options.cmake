@@ -4,10 +4,14 @@ target_include_directories(spar_options INTERFACE ${PROJECT_SOURCE_DIR}/include 
 target_include_directories(spar_options SYSTEM INTERFACE ${RANDOM123_INCLUDE} ${XXHASH_INCLUDE})
 target_compile_definitions(spar_options INTERFACE OMPI_SKIP_MPICXX=1 EIGEN_MPL2_ONLY EIGEN_DONT_PARALLELIZE XXH_INLINE_ALL SPAR_VERSION="${PROJECT_VERSION}")
 target_compile_options(spar_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Wno-psabi -Werror
+  # gcc 12 reports its own AVX-512 headers.
+  -Wno-maybe-uninitialized
   # One rule for contraction everywhere: the bits of a formula must not depend on the file that holds it.
   -ffp-contract=fast)
 target_compile_options(spar_options INTERFACE -march=${SPAR_CPU} $<$<CONFIG:Release>:-O3> $<$<CONFIG:Debug>:-O0>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # GCC 12 sees overlapping copies inside its own std::string (bug 105329).
+  target_compile_options(spar_options INTERFACE -Wno-restrict)
   target_compile_options(spar_options INTERFACE $<$<CONFIG:Release>:-mprefer-vector-width=512>)
 endif()
 if(SPAR_SANITIZE)

@@ -219,7 +219,7 @@ void agree(const Communicator& communicator, const std::function<void()>& action
   const auto failed = std::find_if(codes.begin(), codes.end(), [](std::int64_t c) { return c != 0; });
   if (failed == codes.end()) return;
   const std::string agreed = communicator.broadcast(sentence, static_cast<int>(failed - codes.begin()));
-  throw Error(static_cast<ExitCode>(*failed), agreed);
+  throw AgreedError(static_cast<ExitCode>(*failed), agreed);
 }
 
 std::vector<double> tree_sum(const Communicator& communicator, int shards, std::span<const double> values, int width) {

@@ -55,9 +55,9 @@ inline std::uint64_t bounded(std::uint64_t word, std::uint64_t n) {
   return static_cast<std::uint64_t>((static_cast<Word128>(word) * n) >> 64);
 }
 
-/// A uniform number in [0, 1) with 53 bits / in (0, 1).
+/// A uniform number in [0, 1) with 53 bits / in (0, 1) with 52 (one more would round up to 1).
 inline double unit(std::uint64_t word) { return static_cast<double>(word >> 11) * 0x1.0p-53; }
-inline double open_unit(std::uint64_t word) { return (static_cast<double>(word >> 11) + 0.5) * 0x1.0p-53; }
+inline double open_unit(std::uint64_t word) { return (static_cast<double>(word >> 12) + 0.5) * 0x1.0p-52; }
 
 /// Two independent standard normal numbers from one block (Box and Muller 1958).
 std::array<double, 2> normal_pair(const RandomStream::Block& block);

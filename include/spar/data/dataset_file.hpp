@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -8,7 +9,8 @@
 #include "spar/base/types.hpp"
 #include "spar/store/array_file.hpp"
 
-/// The data set on disk (docs/formats.md, "Data set"): interactions as CSR by user in three parts, original ids, and where they came from.
+/// The data set on disk (docs/formats.md, "Data set"): interactions as CSR by user in three parts, original ids, and
+/// where they came from.
 ///
 ///   /                 format = "spar-dataset", version = 1, name, users, items, content, source, ...
 ///   /users/ids        text [users]           original ids, by row
@@ -20,9 +22,10 @@
 ///   /validation/...   /test/...              as train; absent parts have 0 interactions and all-zero offsets
 ///   /test/negatives_offsets i64 [users + 1], /test/negatives u32    optional: fixed candidates of a sampled protocol
 ///
-/// Rows (users and items) are dealt out by falling number of interactions (snake order over the 1,024 row groups), so any shard holds about as many
-/// interactions as any other. Interaction arrays are cut into checksum segments at the groups' offsets; offsets arrays have one segment per group of users,
-/// segment g holding offsets[begin(g)] .. offsets[end(g)-1], the last segment also the closing one.
+/// Rows (users and items) are dealt out by falling number of interactions (RowDealing), so any shard holds about as
+/// many interactions as any other. Interaction arrays are cut into checksum segments at the groups' offsets; offsets
+/// arrays have one segment per group of users, segment g holding offsets[begin(g)] .. offsets[end(g)-1], the last
+/// segment also the closing one.
 namespace spar::data {
 
 inline constexpr const char* dataset_format = "spar-dataset";
@@ -34,24 +37,56 @@ const char* part_name(Part part);  ///< "train", "validation", "test"
 /// What the header of a data set says; cheap to read.
 struct DatasetHeader {
   std::string path;
-  std::string name;      ///< for run directories and first lines: the file's name without ending, or what import was told
+  std::string name;  ///< for run directories and first lines: the file's name without ending, or what import was told
   Index users = 0;
   Index items = 0;
   Index counts[3] = {0, 0, 0};  ///< interactions by Part
   bool has_ratings = false;
   bool has_times = false;
   bool has_negatives = false;
-  std::string content;   ///< 16 hexadecimal digits: the checksum of all checksums; the identity of the data
-  std::string split;     ///< how train, validation and test were made, one phrase
+  std::string content;  ///< 16 hexadecimal digits: the checksum of all checksums; the identity of the data
+  std::string split;    ///< how train, validation and test were made, one phrase
 };
 
+/// Reads the header and checks that the arrays fit it (their lengths, element types and segments). UserError where they
+/// do not.
 DatasetHeader read_header(const store::ArrayFile& file);
 
 /// Opens a data set for reading; UserError sentences as ArrayFile::open.
 store::ArrayFile open_dataset(const std::string& path);
 
-/// The row order of the importer: order[k] = the index (0-based, by first appearance in the input) of the entity that gets row k, for entities with
-/// `counts[e]` interactions; falling counts (ties: first appearance) dealt in snake order over the row groups, whose sizes are those of Partition{rows, 1024}.
+/// The path of one of a part's arrays ("offsets", "items", "ratings", "times"): "/train/items".
+std::string part_array(Part part, const std::string& array);
+
+/// How rows are dealt out: a snake over the row groups (whose sizes are those of Partition{rows, 1024}) in an order
+/// that is a snake over any number of shards at once. Entities go out in rounds, by falling count, one to each group;
+/// the entity at place p of that order goes to the group whose number is the Gray code of p, its lowest 10 bits
+/// reversed, so that 2, 4, 8 ... 1,024 entities in a row meet each of as many shards once, and the next as many meet
+/// them in the opposite order. The last round visits, in the same order, only the groups that have one row more. (A
+/// plain left-to-right snake leaves the heads of all rounds side by side: 1.9 to 2.9 times the mean at 64 shards for
+/// the items of MovieLens-1M and Amazon-book, where this leaves 1.08.)
+class RowDealing {
+ public:
+  explicit RowDealing(Index rows);
+
+  Index rows() const { return rows_; }
+  /// The place in the order of falling counts (0: the largest) of the entity that gets `row`.
+  Index place_of_row(Index row) const;
+  /// Its inverse: the row that the entity at `place` gets.
+  Index row_of_place(Index place) const;
+
+ private:
+  Index rows_ = 0;
+  Index full_rounds_ = 0;                     ///< the last round, if any, is not full
+  std::array<std::vector<int>, 2> group_at_;  ///< by step, in even and in odd rounds
+  std::array<std::vector<int>, 2> step_of_;   ///< by group
+  std::vector<int> last_group_at_;            ///< the last round
+  std::vector<int> last_step_of_;             ///< by group; -1 where the group has no row in it
+};
+
+/// The row order of the importer: order[k] = the index (0-based, by first appearance in the input) of the entity that
+/// gets row k, for entities with `counts[e]` interactions; falling counts (ties: first appearance) dealt out by
+/// RowDealing.
 std::vector<Index> deal_rows(const std::vector<std::int64_t>& counts);
 
 }  // namespace spar::data

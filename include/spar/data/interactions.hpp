@@ -11,7 +11,8 @@
 
 namespace spar::data {
 
-/// Interactions of consecutive users [first_user, first_user + users()), by user; item rows ascend within a user and are distinct.
+/// Interactions of consecutive users [first_user, first_user + users()), by user; item rows ascend within a user and
+/// are distinct.
 struct UserLists {
   Index first_user = 0;
   std::vector<std::int64_t> offsets{0};  ///< users() + 1, starting at 0
@@ -28,8 +29,9 @@ struct UserLists {
   bool contains(Index k, ItemId item) const;  ///< binary search
 };
 
-/// Reads the lists of users [first_user, end_user) of one part and verifies their checksums; both bounds are group boundaries of the data set's users
-/// (any shard's bounds are). Any rank may call it alone. UserError with one sentence for damaged files (checksum, offsets that do not rise, item out of range).
+/// Reads the lists of users [first_user, end_user) of one part and verifies their checksums; both bounds are group
+/// boundaries of the data set's users (any shard's bounds are). Any rank may call it alone. UserError with one sentence
+/// for damaged files (checksum, offsets that do not rise, item out of range).
 UserLists read_lists(const store::ArrayFile& file, Part part, Index first_user, Index end_user);
 /// The same for the fixed candidates of a sampled protocol (/test/negatives); in file order, not ascending.
 UserLists read_negatives(const store::ArrayFile& file, Index first_user, Index end_user);

@@ -4,7 +4,8 @@
 
 #include "spar/base/settings.hpp"
 
-/// The table of systems: what `spar systems` lists and what a recipe's `system` may name. One visible list, no static initialisers (systems/system.cpp).
+/// The table of systems: what `spar systems` lists and what a recipe's `system` may name. One visible list, no static
+/// initialisers (systems/system.cpp).
 namespace spar::systems {
 
 struct SystemInfo {
@@ -23,14 +24,16 @@ const std::vector<SystemInfo>& all_systems();
 const SystemInfo* find_system(const std::string& name);
 std::vector<std::string> system_names();
 
-/// A ready recipe: a system's own name gives its defaults; others ("apr-published") are the files of launch/recipes, compiled in.
+/// A ready recipe: a system's own name gives its defaults; others ("apr-published") are the files of launch/recipes,
+/// compiled in.
 struct ReadyRecipe {
   std::string name;
   std::string toml;
 };
 const std::vector<ReadyRecipe>& ready_recipes();
 
-/// Loads what the user wrote in place of RECIPE: a file, or the name of a ready recipe; then applies --set overrides. UserError naming the nearest recipe where neither exists.
+/// Loads what the user wrote in place of RECIPE: a file, or the name of a ready recipe; then applies --set overrides.
+/// UserError naming the nearest recipe where neither exists.
 Recipe load_recipe(const std::string& recipe, const std::vector<std::string>& overrides);
 
 }  // namespace spar::systems

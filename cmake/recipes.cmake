@@ -1,0 +1,10 @@
+# The ready recipes of launch/recipes become part of the program: <build>/generated/spar_ready_recipes.inc holds SPAR_READY_RECIPE("name", R"toml(...)toml") lines.
+file(GLOB recipe_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/launch/recipes/*.toml)
+set(recipes "")
+foreach(recipe_file ${recipe_files})
+  get_filename_component(recipe_name ${recipe_file} NAME_WE)
+  file(READ ${recipe_file} recipe_text)
+  string(APPEND recipes "SPAR_READY_RECIPE(\"${recipe_name}\", R\"toml(${recipe_text})toml\")\n")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${recipe_file})
+endforeach()
+file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/generated/spar_ready_recipes.inc CONTENT "${recipes}")

@@ -1,0 +1,83 @@
+#include "data_tools/finishing.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "data_tools/filters.hpp"
+#include "data_tools/placing.hpp"
+#include "spar/base/error.hpp"
+#include "spar/base/threads.hpp"
+#include "spar/data/dataset_file.hpp"
+
+namespace spar::data_tools {
+
+ThreadScope::ThreadScope(int threads) : before_(spar::threads()) {
+  set_threads(threads > 0 ? threads : available_processors());
+}
+
+ThreadScope::~ThreadScope() {
+  set_threads(before_);
+}
+
+void check_target(const std::string& to) {
+  if (to.empty()) throw UserError("there is no file to write to: add --to FILE");
+  std::error_code error;
+  if (std::filesystem::is_directory(to, error))
+    throw UserError(fmt::format("{} is a folder, not a file to write to", to));
+  std::string folder = std::filesystem::path(to).parent_path().string();
+  if (folder.empty()) folder = ".";
+  if (!std::filesystem::is_directory(folder, error))
+    throw UserError(fmt::format("the folder {} of the target does not exist", folder));
+  if (::access(folder.c_str(), W_OK) != 0)
+    throw EnvironmentError(fmt::format("{} cannot be written: {}", folder, std::strerror(errno)));
+}
+
+void check_rules(const SplitRules& rules) {
+  const auto check = [](const char* option, int value) {
+    if (value < 0) throw UserError(fmt::format("{} must not be negative, but is {}", option, value));
+  };
+  check("--k-core", rules.k_core);
+  check("--min-user", rules.min_user);
+  check("--min-item", rules.min_item);
+}
+
+namespace {
+
+std::string filters_phrase(const SplitRules& rules) {
+  std::vector<std::string> filters;
+  if (rules.min_rating) filters.push_back(fmt::format("rating at least {}", *rules.min_rating));
+  if (rules.min_user > 1) filters.push_back(fmt::format("users with at least {}, one pass", rules.min_user));
+  if (rules.min_item > 1) filters.push_back(fmt::format("items with at least {}, one pass", rules.min_item));
+  if (rules.k_core > 1) filters.push_back(fmt::format("{}-core", rules.k_core));
+  return filters.empty() ? "none" : fmt::format("{}", fmt::join(filters, "; "));
+}
+
+}  // namespace
+
+void finish(Collection& collection, const SplitRules& rules, ResolvedSplit split, const Destination& destination,
+            ImportReport& report, bool keep) {
+  filter_counts(collection, rules, report);
+  find_moments(collection, rules, split);
+  keep = keep && report.drops.empty();
+  const RowMap users =
+      keep ? keep_rows(collection.users.size()) : deal(collection.user_counts, collection.users.size());
+  const RowMap items =
+      keep ? keep_rows(collection.items.size()) : deal(collection.item_counts, collection.items_with_rows);
+
+  Title title;
+  title.to = report.to = destination.to;
+  title.name = report.name =
+      destination.name.empty() ? std::filesystem::path(destination.to).stem().string() : destination.name;
+  title.source = destination.source;
+  title.filters = filters_phrase(rules);
+  write_dataset(collection, users, items, split, title, report);
+  report.content = data::read_header(data::open_dataset(destination.to)).content;
+}
+
+}  // namespace spar::data_tools

@@ -1,0 +1,48 @@
+#pragma once
+#include <chrono>
+#include <string>
+
+#include "data_tools/blocks.hpp"
+#include "data_tools/import.hpp"
+#include "data_tools/split_rule.hpp"
+
+/// What import_dataset and split_dataset do alike.
+namespace spar::data_tools {
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+/// Sets the threads of the process for as long as it lives; 0: all processors.
+class ThreadScope {
+ public:
+  explicit ThreadScope(int threads);
+  ~ThreadScope();
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  int before_;
+};
+
+/// UserError: no target named, or its folder is missing; EnvironmentError: the folder cannot be written.
+void check_target(const std::string& to);
+/// UserError: a minimum count or k-core below 0.
+void check_rules(const SplitRules& rules);
+
+struct Destination {
+  std::string to;
+  std::string name;  ///< empty: from `to`
+  std::string source;
+};
+
+/// Filters, finds the moments of temporal splits, deals rows and writes. Rows stay as they are where `keep` is set and
+/// nothing was dropped.
+void finish(Collection& collection, const SplitRules& rules, ResolvedSplit split, const Destination& destination,
+            ImportReport& report, bool keep = false);
+
+}  // namespace spar::data_tools

@@ -1,0 +1,148 @@
+#include "data_tools/id_map.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include "data_tools/numbers.hpp"
+#include "spar/base/error.hpp"
+
+namespace spar::data_tools {
+
+namespace {
+constexpr int first_bits = 12;
+constexpr std::size_t block = 32;  ///< keys whose slots are fetched ahead
+constexpr std::size_t most_ids = 4294967294U;
+}  // namespace
+
+IdMap::IdMap(std::string what) : what_(std::move(what)) {
+  numbers_.grow();
+  texts_.grow();
+}
+
+void IdMap::Table::grow() {
+  Buffer<Slot> old = std::move(slots);
+  const int bits = old.size() == 0 ? first_bits : 64 - shift + 1;
+  shift = 64 - bits;
+  slots = Buffer<Slot>(std::size_t{1} << bits);
+  for (const Slot& slot : old) {
+    if (slot.number_plus_one == 0) continue;
+    std::size_t at = home(slot.key);
+    while (slots[at].number_plus_one != 0) at = (at + 1) & (slots.size() - 1);
+    slots[at] = slot;
+  }
+}
+
+std::string_view IdMap::stored_text(std::uint64_t name) const {
+  const char* at = arena_.data() + (name & ~text_mark);
+  return {at + 1, static_cast<unsigned char>(*at)};
+}
+
+std::uint32_t IdMap::append(std::uint64_t name) {
+  if (names_.size() >= most_ids)
+    throw UserError(fmt::format("the input has more than {} {}, the most that a data set holds", most_ids, what_));
+  names_.push_back(name);
+  return static_cast<std::uint32_t>(names_.size());
+}
+
+std::uint32_t IdMap::number_of(IdKey key, std::uint64_t hash, const char* text) {
+  const bool by_text = is_text(key);
+  Table& table = by_text ? texts_ : numbers_;
+  const std::size_t mask = table.slots.size() - 1;
+  std::size_t at = table.home(hash);
+  for (; table.slots[at].number_plus_one != 0; at = (at + 1) & mask) {
+    const Slot& slot = table.slots[at];
+    if (slot.key != hash) continue;
+    if (!by_text || stored_text(names_[slot.number_plus_one - 1]) == key_text(key, text))
+      return slot.number_plus_one - 1;
+  }
+  std::uint64_t name = key;
+  if (by_text) {
+    const std::string_view id = key_text(key, text);
+    name = text_mark | arena_.size();
+    arena_.push_back(static_cast<char>(id.size()));
+    arena_.insert(arena_.end(), id.begin(), id.end());
+  }
+  table.slots[at] = {hash, append(name)};
+  ++table.used;
+  return table.slots[at].number_plus_one - 1;
+}
+
+void IdMap::resolve(std::span<const IdKey> keys, const char* text, std::vector<std::uint32_t>& numbers) {
+  numbers.resize(keys.size());
+  std::uint64_t hashes[block];
+  IdKey last = ~IdKey{0};
+  std::uint32_t last_number = 0;
+  for (std::size_t begin = 0; begin < keys.size(); begin += block) {
+    const std::size_t count = std::min(block, keys.size() - begin);
+    numbers_.make_room(block);
+    texts_.make_room(block);
+    for (std::size_t k = 0; k < count; ++k) {
+      const IdKey key = keys[begin + k];
+      if (is_text(key)) {
+        const std::string_view id = key_text(key, text);
+        hashes[k] = XXH3_64bits(id.data(), id.size());
+        __builtin_prefetch(&texts_.slots[texts_.home(hashes[k])]);
+      } else {
+        hashes[k] = key;
+        __builtin_prefetch(&numbers_.slots[numbers_.home(key)]);
+      }
+    }
+    for (std::size_t k = 0; k < count; ++k) {
+      const IdKey key = keys[begin + k];
+      if (key != last) last_number = number_of(key, hashes[k], text);
+      last = key;
+      numbers[begin + k] = last_number;
+    }
+  }
+}
+
+void IdMap::add(std::string_view id) {
+  if (id.empty() || id.size() > longest_id)
+    throw UserError(fmt::format("an id of {} bytes among the {}; 1 to {} are allowed", id.size(), what_, longest_id));
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), value);
+  const bool whole =
+      error == std::errc() && end == id.data() + id.size() && id.size() <= 18 && (id[0] != '0' || id.size() == 1);
+  if (!whole) {
+    value = text_mark | arena_.size();
+    arena_.push_back(static_cast<char>(id.size()));
+    arena_.insert(arena_.end(), id.begin(), id.end());
+  }
+  append(value);
+}
+
+std::string IdMap::name(std::uint32_t number) const {
+  const std::uint64_t name = names_[number];
+  if (is_text(name)) return valid_utf8(stored_text(name));
+  char digits[20];
+  return {digits, std::to_chars(digits, digits + sizeof digits, name).ptr};
+}
+
+std::size_t IdMap::longest_name() const {
+  std::size_t longest = 1;
+  std::uint64_t largest = 0;
+  for (const std::uint64_t name : names_) {
+    if (!is_text(name)) {
+      largest = std::max(largest, name);
+    } else if (stored_text(name).size() * 2 > longest) {
+      longest = std::max(longest, valid_utf8(stored_text(name)).size());
+    }
+  }
+  return std::max(longest, std::to_string(largest).size());
+}
+
+std::vector<std::uint64_t> IdMap::hashes() const {
+  std::vector<std::uint64_t> result(names_.size());
+  for (std::uint32_t k = 0; k < size(); ++k) {
+    const std::string id = name(k);
+    result[k] = XXH3_64bits(id.data(), id.size());
+  }
+  return result;
+}
+
+}  // namespace spar::data_tools

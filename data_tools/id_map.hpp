@@ -1,0 +1,62 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data_tools/chunk.hpp"
+#include "spar/base/memory.hpp"
+#include "spar/base/types.hpp"
+
+/// Numbers the ids of one kind (users or items) in the order of their first appearance. The only memory of the importer
+/// that grows with the data: 8 bytes and 27 to 53 more in the hash table for a whole number, and the bytes of a text.
+namespace spar::data_tools {
+
+class IdMap {
+ public:
+  /// `what` ("users") is for sentences.
+  explicit IdMap(std::string what);
+
+  /// The numbers of `keys`, new ones given to ids not met before. UserError beyond 2^32 - 2 ids.
+  void resolve(std::span<const IdKey> keys, const char* text, std::vector<std::uint32_t>& numbers);
+  /// Appends one id, known to be new; for ids that come from a data set.
+  void add(std::string_view id);
+
+  std::uint32_t size() const { return static_cast<std::uint32_t>(names_.size()); }
+  /// The id as it is stored: valid UTF-8.
+  std::string name(std::uint32_t number) const;
+  /// Bytes of the longest name, at least 1.
+  std::size_t longest_name() const;
+  /// One 64-bit hash (XXH3) of each stored name; 8 bytes an id.
+  std::vector<std::uint64_t> hashes() const;
+
+ private:
+  /// Open addressing with linear steps. key: the whole number itself, or the hash of a text.
+  struct Slot {
+    std::uint64_t key;
+    std::uint32_t number_plus_one;  ///< 0: free
+  };
+  struct Table {
+    Buffer<Slot> slots;
+    int shift = 64;  ///< the home of a key: mixed key >> shift
+    std::size_t used = 0;
+    std::size_t home(std::uint64_t key) const { return static_cast<std::size_t>((key * 0x9e3779b97f4a7c15U) >> shift); }
+    void grow();
+    void make_room(std::size_t more) {
+      while ((used + more) * 5 > slots.size() * 3) grow();
+    }
+  };
+
+  std::uint32_t number_of(IdKey key, std::uint64_t hash, const char* text);
+  std::uint32_t append(std::uint64_t name);
+  std::string_view stored_text(std::uint64_t name) const;
+
+  std::string what_;
+  Table numbers_;
+  Table texts_;
+  std::vector<std::uint64_t> names_;  ///< whole numbers, or text_mark | place in arena_
+  std::vector<char> arena_;           ///< texts, each behind its length in one byte
+};
+
+}  // namespace spar::data_tools

@@ -1,0 +1,124 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "spar/base/types.hpp"
+
+/// Data sets from the outside world (docs/importing.md): text in, one HDF5 file of data/dataset_file.hpp out. One
+/// process, several threads; the text is never in memory, only the ids are. The bytes of the result depend on the
+/// input, the options and the seed, never on threads or on time.
+namespace spar::data_tools {
+
+/// How the test part is made.
+///   automatic             given where the input has a test part, else leave_one_out
+///   none                  no test part
+///   given                 the test part of the input (or, for split_dataset, of the file)
+///   leave_one_out         the last interaction of each user by time (ties: the later in the input); a random one where
+///   there are no times random_leave_one_out  a random interaction of each user ratio                 floor(share * n)
+///   random interactions of each user, at least one where n >= 2 temporal              everything from one moment on,
+///   the same for all users
+/// Leave-one-out and ratio never take a user's only interaction.
+enum class SplitKind { automatic, none, given, leave_one_out, random_leave_one_out, ratio, temporal };
+
+/// "leave-one-out" and so on; UserError listing the names for any other. `option` is named in the sentence ("--split").
+SplitKind parse_split_kind(const std::string& option, const std::string& word);
+const char* split_kind_name(SplitKind kind);
+
+/// What becomes of the interactions once they are read. Filters come first, in this order: rating threshold, one pass
+/// of minimum counts, k-core; then the test part is taken, then the validation part from what remains of training.
+struct SplitRules {
+  SplitKind split = SplitKind::automatic;
+  SplitKind validation = SplitKind::automatic;  ///< automatic: given where the input has one; else as the split (given,
+                                                ///< none: leave_one_out)
+  double test_ratio = 0.2;                      ///< of ratio and temporal, in (0, 1)
+  double validation_ratio = 0.1;                ///< of ratio and temporal; of what remains of training
+  std::optional<std::int64_t>
+      test_from;  ///< temporal: the first time that belongs to the test part, in place of test_ratio
+  std::optional<std::int64_t> validation_from;  ///< the same for validation
+  std::optional<double> min_rating;             ///< interactions rated lower are dropped, in every part
+  int min_user = 0;  ///< users and items with fewer interactions (all parts together) are dropped, counted once
+  int min_item = 0;
+  int k_core = 0;  ///< the same for both, repeated until nothing is dropped
+  std::uint64_t seed =
+      1;  ///< of the random draws; a draw depends on the seed and the two ids only, not on the input's order
+};
+
+struct ImportOptions {
+  std::string format;              ///< one of import_formats()
+  std::vector<std::string> paths;  ///< files, folders, a prefix (pairs) or "-" for standard input
+  std::string to;                  ///< the file to write
+  std::string test;                ///< a given test part in the same format
+  std::string validation;          ///< a given validation part in the same format
+  std::string negatives;           ///< pairs: candidate lists for the test part
+  std::string separator;  ///< delimited: any text; "\t" and the words tab, comma, semicolon, blanks are understood;
+                          ///< empty: detected
+  std::string
+      columns;  ///< delimited, recbole: see docs/importing.md; empty: from the header or user,item,rating,time by place
+  std::optional<bool> header;  ///< delimited: whether a first line of names stands there; unset: detected
+  bool ordered = false;        ///< the order of the input is the order of time; positions are stored as times
+  std::string name;            ///< of the data set; empty: the name of `to` without its ending
+  int threads = 0;             ///< 0: the processors of this process
+  SplitRules rules;
+};
+
+struct SplitOptions {
+  std::string from;  ///< a data set
+  std::string to;
+  std::string name;  ///< empty: the name of `to` without its ending
+  int threads = 0;
+  /// automatic split: the file's test part stays. automatic validation: as for import, but "given" where neither split
+  /// nor validation is asked for.
+  SplitRules rules;
+};
+
+/// The names of the formats, in the order of the documentation.
+const std::vector<std::string>& import_formats();
+
+/// What was kept and what was dropped, and why.
+struct ImportReport {
+  struct Input {
+    std::string path;
+    std::string part;       ///< "train", "validation", "test" or "negatives"
+    std::string layout;     ///< how it was read: "tab, columns user 1, item 2, rating 3"
+    std::int64_t rows = 0;  ///< interactions read (list forms: items)
+    std::int64_t empty_lines = 0;
+    std::int64_t empty_lists = 0;  ///< lines with a user and nothing else
+  };
+  struct Drop {
+    std::string reason;  ///< a stable word: "repeats.train", "test_in_train", "min_rating", "min_count", "k_core", ...
+    std::string sentence;  ///< the same for people
+    std::int64_t count = 0;
+  };
+
+  std::string from;  ///< format or source file
+  std::string to;
+  std::string name;
+  std::string split;    ///< one phrase, as stored in the file
+  std::string content;  ///< checksum of the written data set
+  std::vector<Input> inputs;
+  std::vector<Drop> drops;  ///< only those with a count
+  std::vector<std::string> notes;
+  std::int64_t rows_read = 0;
+  Index users = 0, items = 0;
+  std::int64_t train = 0, validation = 0, test = 0, negatives = 0;
+  bool has_ratings = false, has_times = false;
+  std::int64_t users_without_train = 0;  ///< with a validation or test interaction only
+  std::int64_t users_without_test = 0;
+  std::int64_t items_only_in_test = 0;  ///< test items with no training or validation interaction
+  double seconds = 0;                   ///< not part of json(), which is the same for equal inputs
+
+  std::int64_t dropped(const std::string& reason) const;  ///< 0 where the reason does not occur
+  std::string text() const;                               ///< lines for a terminal, with a final newline
+  std::string json() const;                               ///< one object
+};
+
+/// Reads, filters, splits and writes. Errors are UserError (input: file, line, column; nothing left after filters) or
+/// EnvironmentError (target); the target is complete or untouched, and nothing else is left behind.
+ImportReport import_dataset(const ImportOptions& options);
+
+/// Another split of the same interactions. Rows stay where they are unless a filter drops users or items.
+ImportReport split_dataset(const SplitOptions& options);
+
+}  // namespace spar::data_tools

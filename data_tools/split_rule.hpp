@@ -1,0 +1,62 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data_tools/blocks.hpp"
+#include "data_tools/import.hpp"
+#include "spar/base/random.hpp"
+#include "spar/data/dataset_file.hpp"
+
+/// Which interactions of a user go where (the definitions are those of SplitKind).
+namespace spar::data_tools {
+
+/// One user's interactions. All vectors have one entry each; times only where the data set has them.
+struct UserList {
+  std::uint64_t user_hash = 0;
+  std::vector<std::uint64_t> item_hashes;
+  std::vector<std::int64_t> times;
+  std::vector<std::uint32_t> order;
+  std::vector<std::uint8_t> parts;  ///< in: of the input; out: of the data set (data::Part)
+};
+
+/// A split with nothing left open: kinds resolved, moments fixed.
+struct ResolvedSplit {
+  SplitKind test = SplitKind::none;
+  SplitKind validation = SplitKind::none;
+  double test_ratio = 0.2, validation_ratio = 0.1;
+  std::int64_t test_from = 0, validation_from = 0;  ///< of temporal
+  std::uint64_t seed = 1;
+
+  bool draws() const;          ///< whether random numbers are needed
+  std::string phrase() const;  ///< "leave-one-out by time; validation: leave-one-out by time"
+};
+
+/// Replaces automatic kinds, and leave_one_out where there are no times. UserError: given without a given part;
+/// temporal without times; a share outside (0, 1); a moment for a split that has none.
+ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given_validation, bool has_times);
+
+/// Finds the moments of temporal splits from shares: the latest moment such that at least the share of all interactions
+/// (validation: of those before the test) lies at or behind it. Passes over the times on disk. UserError: all times are
+/// the same.
+void find_moments(const Collection& collection, const SplitRules& rules, ResolvedSplit& split);
+
+/// Assigns the parts of one user. The random number of a pair depends on the seed and the two ids only (Philox counter:
+/// the two hashes), so neither the input's order nor other users matter; the draw of the test part and that of the
+/// validation part are independent.
+class Splitter {
+ public:
+  explicit Splitter(const ResolvedSplit& split) : split_(split), stream_(split.seed, Purpose::split) {}
+  void assign(UserList& list);
+
+ private:
+  void take(UserList& list, data::Part part, SplitKind kind, double ratio, std::int64_t from);
+  void draw(const UserList& list, int half);
+
+  ResolvedSplit split_;
+  RandomStream stream_;
+  std::vector<std::uint32_t> rest_;  ///< training interactions of the user at hand
+  std::vector<std::uint64_t> draws_;
+};
+
+}  // namespace spar::data_tools

@@ -1,0 +1,11 @@
+#pragma once
+#include "spar/systems/system.hpp"
+
+/// One declaration a system, each in its own file; systems/system.cpp lists them.
+namespace spar::systems {
+
+SystemInfo declare_popularity();
+SystemInfo declare_bpr_mf();
+SystemInfo declare_apr();
+
+}  // namespace spar::systems

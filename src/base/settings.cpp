@@ -1,0 +1,406 @@
+#include "spar/base/settings.hpp"
+
+#include <algorithm>
+#include <bit>
+
+/// The table of settings. Someone who adds one adds a block here, in the place where a recipe should show it, and
+/// nothing else.
+namespace spar {
+
+namespace {
+
+using Integers = std::vector<std::int64_t>;
+using Texts = std::vector<std::string>;
+constexpr SettingRole free_role = SettingRole::free;
+
+const Texts& metric_names() {
+  static const Texts names{"hr", "ndcg", "precision", "recall", "recall_min", "f1", "map", "map_per_hit", "mrr", "auc"};
+  return names;
+}
+
+std::string power_of_two(const SettingValue& value) {
+  const std::int64_t* number = std::get_if<std::int64_t>(&value);
+  if (number == nullptr || std::has_single_bit(static_cast<std::uint64_t>(*number))) return "";
+  return "a power of two from 1 to 1024, or \"auto\"";
+}
+
+std::string metric_with_cutoff(const SettingValue& value) {
+  const std::string& text = std::get<std::string>(value);
+  const std::size_t at = text.find('@');
+  const std::string metric = text.substr(0, at);
+  const bool known = std::find(metric_names().begin(), metric_names().end(), metric) != metric_names().end();
+  const bool digits = at != std::string::npos && at + 1 < text.size() && text.size() - at <= 7 && text[at + 1] != '0' &&
+                      std::all_of(text.begin() + static_cast<std::ptrdiff_t>(at) + 1, text.end(),
+                                  [](char c) { return c >= '0' && c <= '9'; });
+  if (metric == "auc" ? at == std::string::npos : known && digits) return "";
+  return "a metric and a cut-off, such as ndcg@100, or auc";
+}
+
+std::vector<Setting> model_settings() {
+  return {
+      {.key = "model.dim",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{64},
+       .minimum = 1,
+       .maximum = 4096,
+       .sentence = "Width of the user and item vectors",
+       .origin = "own choice"},
+      {.key = "model.item_bias",
+       .kind = SettingKind::flag,
+       .fallback = false,
+       .sentence = "Whether items have a bias, added to their scores",
+       .origin = "own choice"},
+      {.key = "model.init",
+       .kind = SettingKind::text,
+       .fallback = std::string(),
+       .sentence = "Export or run whose vectors the training starts from; empty: random",
+       .origin = "own choice"},
+      {.key = "model.init_law",
+       .kind = SettingKind::text,
+       .fallback = std::string("truncated_normal"),
+       .choices = {"truncated_normal", "normal", "uniform"},
+       .sentence = "Law of a random start (cut at two standard deviations; centred on 0)",
+       .origin = "own choice"},
+      {.key = "model.init_std",
+       .kind = SettingKind::real,
+       .fallback = 0.01,
+       .minimum = 0,
+       .sentence = "Its standard deviation (of truncated_normal: before the cut)",
+       .origin = "own choice"},
+  };
+}
+
+std::vector<Setting> game_settings() {
+  return {
+      {.key = "game.pretrain_epochs",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{100},
+       .minimum = 0,
+       .sentence = "Epochs before the adversary starts, inside train.epochs",
+       .origin = "own choice"},
+      {.key = "game.start_from",
+       .kind = SettingKind::text,
+       .fallback = std::string("best"),
+       .choices = {"best", "last"},
+       .sentence = "Epoch of the pre-training that the adversary starts from",
+       .origin = "own choice"},
+      {.key = "adversary.method",
+       .kind = SettingKind::text,
+       .fallback = std::string("fgm"),
+       .choices = {"fgm", "fgsm", "random"},
+       .sentence = "Direction: the gradient, its sign, or noise",
+       .origin = "own choice"},
+      {.key = "adversary.ball",
+       .kind = SettingKind::text,
+       .fallback = std::string("row_l2"),
+       .choices = {"row_l2", "global_l2", "linf"},
+       .sentence = "What epsilon bounds: each row, all rows together, or every entry",
+       .origin = "own choice"},
+      {.key = "adversary.epsilon",
+       .kind = SettingKind::real,
+       .fallback = 0.5,
+       .minimum = 0,
+       .sentence = "Size of the perturbation",
+       .origin = "own choice"},
+      {.key = "adversary.weight",
+       .kind = SettingKind::real,
+       .fallback = 1.0,
+       .minimum = 0,
+       .sentence = "Weight of the perturbed loss beside the clean one (lambda)",
+       .origin = "own choice"},
+      {.key = "adversary.scope",
+       .kind = SettingKind::text,
+       .fallback = std::string("batch"),
+       .choices = {"sample", "shard", "batch"},
+       .sentence = "Whose loss the adversary raises; shard depends on parallel.shards",
+       .origin = "own choice"},
+      {.key = "adversary.norm_floor",
+       .kind = SettingKind::real,
+       .fallback = 1e-6,
+       .minimum = 0,
+       .exclusive_minimum = true,
+       .sentence = "Gradient rows below this norm fade out instead of growing to epsilon",
+       .origin = "own choice"},
+  };
+}
+
+std::vector<Setting> update_settings() {
+  return {
+      {.key = "objective.l2",
+       .kind = SettingKind::real,
+       .fallback = 0.0,
+       .minimum = 0,
+       .sentence = "Weight of the squared row norms",
+       .origin = "own choice"},
+      {.key = "objective.l2_form",
+       .kind = SettingKind::text,
+       .fallback = std::string("occurrence"),
+       .choices = {"occurrence", "batch_mean"},
+       .sentence = "Each occurrence of a row adds its norm, or their mean does",
+       .origin = "own choice"},
+      {.key = "optimizer.name",
+       .kind = SettingKind::text,
+       .fallback = std::string("adagrad"),
+       .choices = {"sgd", "adagrad", "adam", "lazy_adam"},
+       .sentence = "Update rule; lazy_adam moves only the rows of the step",
+       .origin = "own choice"},
+      {.key = "optimizer.learning_rate",
+       .kind = SettingKind::real,
+       .fallback = 0.05,
+       .minimum = 0,
+       .exclusive_minimum = true,
+       .sentence = "Step size; losses are sums over the batch",
+       .origin = "own choice"},
+      {.key = "optimizer.initial_accumulator",
+       .kind = SettingKind::real,
+       .fallback = 0.1,
+       .minimum = 0,
+       .exclusive_minimum = true,
+       .only_with = "optimizer.name",
+       .only_values = {"adagrad"},
+       .sentence = "Start of the sums of squared gradients",
+       .origin = "TensorFlow's Adagrad"},
+      {.key = "optimizer.beta1",
+       .kind = SettingKind::real,
+       .fallback = 0.9,
+       .minimum = 0,
+       .maximum = 1,
+       .right =
+           [](const SettingValue& value) {
+             return std::get<double>(value) < 1 ? std::string() : std::string("below 1");
+           },
+       .only_with = "optimizer.name",
+       .only_values = {"adam", "lazy_adam"},
+       .sentence = "Decay of the mean of gradients",
+       .origin = "Adam paper"},
+      {.key = "optimizer.beta2",
+       .kind = SettingKind::real,
+       .fallback = 0.999,
+       .minimum = 0,
+       .maximum = 1,
+       .right =
+           [](const SettingValue& value) {
+             return std::get<double>(value) < 1 ? std::string() : std::string("below 1");
+           },
+       .only_with = "optimizer.name",
+       .only_values = {"adam", "lazy_adam"},
+       .sentence = "Decay of the mean of squared gradients",
+       .origin = "Adam paper"},
+      {.key = "optimizer.epsilon",
+       .kind = SettingKind::real,
+       .fallback = 1e-8,
+       .minimum = 0,
+       .exclusive_minimum = true,
+       .only_with = "optimizer.name",
+       .only_values = {"adam", "lazy_adam"},
+       .sentence = "Added to the root of the mean of squared gradients",
+       .origin = "Adam paper"},
+      {.key = "sampling.negatives",
+       .kind = SettingKind::text,
+       .fallback = std::string("uniform"),
+       .choices = {"uniform"},
+       .sentence = "Law of the negative items, never the user's own training items",
+       .origin = "own choice"},
+  };
+}
+
+std::vector<Setting> train_settings() {
+  return {
+      {.key = "train.epochs",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{200},
+       .minimum = 0,
+       .role = free_role,
+       .sentence = "All epochs, pre-training included; raise it to go on",
+       .origin = "own choice"},
+      {.key = "train.batch_size",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{512},
+       .minimum = 1,
+       .maximum = 1 << 30,
+       .sentence = "Positives of a step of the whole job, at any rank count",
+       .origin = "own choice"},
+      {.key = "train.seed",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{1},
+       .minimum = 0,
+       .common = true,
+       .sentence = "Fixes every random number of the training",
+       .origin = "own choice"},
+  };
+}
+
+std::vector<Setting> evaluate_settings() {
+  return {
+      {.key = "evaluate.cutoffs",
+       .kind = SettingKind::integers,
+       .fallback = Integers{10, 50, 100},
+       .minimum = 1,
+       .maximum = 100000,
+       .role = free_role,
+       .common = true,
+       .sentence = "Lengths of the ranked lists that metrics look at",
+       .origin = "own choice"},
+      {.key = "evaluate.metrics",
+       .kind = SettingKind::texts,
+       .fallback = Texts{"hr", "ndcg", "precision", "recall", "map", "mrr"},
+       .choices = metric_names(),
+       .role = free_role,
+       .common = true,
+       .sentence = "Metrics that are computed",
+       .origin = "own choice"},
+      {.key = "evaluate.select_by",
+       .kind = SettingKind::text,
+       .fallback = std::string("ndcg@100"),
+       .right = metric_with_cutoff,
+       .common = true,
+       .sentence = "Metric that chooses the best epoch and ends a stage early",
+       .origin = "own choice"},
+      {.key = "evaluate.select_on",
+       .kind = SettingKind::text,
+       .fallback = std::string("validation"),
+       .choices = {"validation", "test"},
+       .common = true,
+       .sentence = "Where it is measured; with test, every result says so",
+       .origin = "own choice"},
+      {.key = "evaluate.validation_users",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{20000},
+       .minimum = 0,
+       .common = true,
+       .sentence = "Users of a validation, a fixed sample where there are more; 0: all",
+       .origin = "own choice"},
+      {.key = "evaluate.every_epochs",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{1},
+       .minimum = 0,
+       .common = true,
+       .sentence = "Epochs between validations; 0: none, and no early stopping",
+       .origin = "own choice"},
+      {.key = "evaluate.patience",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{10},
+       .minimum = 0,
+       .common = true,
+       .sentence = "Validations without a gain that end a stage; 0: never",
+       .origin = "own choice"},
+      {.key = "evaluate.ties",
+       .kind = SettingKind::text,
+       .fallback = std::string("by_id"),
+       .choices = {"by_id", "pessimistic", "optimistic", "mean"},
+       .common = true,
+       .sentence = "Equal scores: smaller row, others, or target first, or half each",
+       .origin = "own choice"},
+      {.key = "evaluate.protocol",
+       .kind = SettingKind::text,
+       .fallback = std::string("full"),
+       .choices = {"full", "sampled"},
+       .common = true,
+       .sentence = "Candidates: all items, or the fixed negatives of the data set",
+       .origin = "own choice"},
+      {.key = "evaluate.cold_items",
+       .kind = SettingKind::flag,
+       .fallback = true,
+       .common = true,
+       .sentence = "Whether items without training interactions are candidates",
+       .origin = "own choice"},
+  };
+}
+
+std::vector<Setting> running_settings() {
+  return {
+      {.key = "checkpoint.every_minutes",
+       .kind = SettingKind::real,
+       .fallback = 10.0,
+       .minimum = 0,
+       .role = free_role,
+       .common = true,
+       .sentence = "Minutes from one checkpoint to the next; 0: off",
+       .origin = "own choice"},
+      {.key = "checkpoint.every_epochs",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{0},
+       .minimum = 0,
+       .role = free_role,
+       .common = true,
+       .sentence = "Epochs from one checkpoint to the next; 0: off",
+       .origin = "own choice"},
+      {.key = "checkpoint.keep",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{2},
+       .minimum = 1,
+       .maximum = 1000,
+       .role = free_role,
+       .common = true,
+       .sentence = "Newest checkpoints that are kept, besides the best of each stage",
+       .origin = "own choice"},
+      {.key = "parallel.shards",
+       .kind = SettingKind::integer,
+       .fallback = std::string("auto"),
+       .minimum = 1,
+       .maximum = 1024,
+       .may_be_auto = true,
+       .right = power_of_two,
+       .common = true,
+       .sentence = "At least the workers you will ever use; part of the experiment",
+       .origin = "own choice"},
+      {.key = "parallel.exchange",
+       .kind = SettingKind::text,
+       .fallback = std::string("pull"),
+       .choices = {"pull"},
+       .common = true,
+       .sentence = "What travels between ranks: the rows that a batch needs",
+       .origin = "own choice"},
+      {.key = "parallel.pipeline",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{0},
+       .minimum = 0,
+       .maximum = 1,
+       .common = true,
+       .sentence = "1: a step does not wait for the push of the one before",
+       .origin = "own choice"},
+      {.key = "parallel.threads",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{0},
+       .minimum = 0,
+       .maximum = 4096,
+       .role = free_role,
+       .common = true,
+       .sentence = "Threads of a rank; 0: all processors that it may use",
+       .origin = "own choice"},
+      {.key = "parallel.deadline_seconds",
+       .kind = SettingKind::real,
+       .fallback = 300.0,
+       .minimum = 0,
+       .exclusive_minimum = true,
+       .role = free_role,
+       .common = true,
+       .sentence = "Longest wait for another rank before the job is given up",
+       .origin = "own choice"},
+  };
+}
+
+std::vector<Setting> declare_all() {
+  std::vector<Setting> settings;
+  for (auto declare :
+       {model_settings, game_settings, update_settings, train_settings, evaluate_settings, running_settings}) {
+    for (Setting& setting : declare()) settings.push_back(std::move(setting));
+  }
+  return settings;
+}
+
+}  // namespace
+
+const std::vector<Setting>& all_settings() {
+  static const std::vector<Setting> settings = declare_all();
+  return settings;
+}
+
+const Setting* find_setting(std::string_view key) {
+  for (const Setting& setting : all_settings()) {
+    if (setting.key == key) return &setting;
+  }
+  return nullptr;
+}
+
+}  // namespace spar

@@ -1,0 +1,192 @@
+#include "spar/data/dataset_writer.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "spar/base/error.hpp"
+#include "spar/base/sharding.hpp"
+#include "spar/store/durable.hpp"
+
+namespace spar::data {
+
+namespace {
+
+constexpr std::array<Part, 3> all_parts = {Part::train, Part::validation, Part::test};
+
+/// What the groups of the file hold, for readers that know nothing of spar.
+constexpr std::int64_t group_version = 1;
+
+std::vector<std::int64_t> running_sum(const std::vector<std::int64_t>& counts) {
+  std::vector<std::int64_t> offsets(row_groups + 1, 0);
+  if (counts.empty()) return offsets;
+  SPAR_ASSERT(counts.size() == static_cast<std::size_t>(row_groups));
+  std::partial_sum(counts.begin(), counts.end(), offsets.begin() + 1);
+  return offsets;
+}
+
+store::ArraySpec spec(const std::string& path, store::ElementType type, std::vector<Index> segment_rows,
+                      std::size_t text_size = 0) {
+  store::ArraySpec array;
+  array.path = path;
+  array.type = type;
+  array.text_size = text_size;
+  array.rows = segment_rows.back();
+  array.segment_rows = std::move(segment_rows);
+  return array;
+}
+
+/// Boundaries of an offsets array: those of the users' groups, the last one with the closing offset.
+std::vector<Index> offsets_boundaries(Index users) {
+  std::vector<Index> boundaries = store::group_boundaries(users);
+  ++boundaries.back();
+  return boundaries;
+}
+
+std::vector<store::ArraySpec> specs_of(const DatasetPlan& plan) {
+  using store::ElementType;
+  std::vector<store::ArraySpec> specs;
+  specs.push_back(spec("/users/ids", ElementType::text, store::group_boundaries(plan.users), plan.user_id_bytes));
+  specs.push_back(spec("/items/ids", ElementType::text, store::group_boundaries(plan.items), plan.item_id_bytes));
+  for (const Part part : all_parts) {
+    const std::vector<std::int64_t> boundaries = running_sum(plan.group_counts[static_cast<std::size_t>(part)]);
+    specs.push_back(spec(part_array(part, "offsets"), ElementType::i64, offsets_boundaries(plan.users)));
+    specs.push_back(spec(part_array(part, "items"), ElementType::u32, boundaries));
+    if (plan.has_ratings) specs.push_back(spec(part_array(part, "ratings"), ElementType::f32, boundaries));
+    if (plan.has_times) specs.push_back(spec(part_array(part, "times"), ElementType::i64, boundaries));
+  }
+  if (plan.negatives_group_counts) {
+    specs.push_back(spec("/test/negatives_offsets", ElementType::i64, offsets_boundaries(plan.users)));
+    specs.push_back(spec("/test/negatives", ElementType::u32, running_sum(*plan.negatives_group_counts)));
+  }
+  return specs;
+}
+
+std::vector<store::Attribute> attributes_of(const DatasetPlan& plan) {
+  using store::Attribute;
+  std::vector<Attribute> attributes = {Attribute::of("/", "format", std::string(dataset_format)),
+                                       Attribute::of("/", "version", dataset_version),
+                                       Attribute::of("/", "name", plan.name),
+                                       Attribute::of("/", "source", plan.source),
+                                       Attribute::of("/", "split", plan.split),
+                                       Attribute::of("/", "users", plan.users),
+                                       Attribute::of("/", "items", plan.items)};
+  const auto describe_group = [&](const std::string& group, const std::string& format) {
+    attributes.push_back(Attribute::of(group, "format", format));
+    attributes.push_back(Attribute::of(group, "version", group_version));
+  };
+  describe_group("/users", "spar-entities");
+  describe_group("/items", "spar-entities");
+  for (const Part part : all_parts) {
+    const std::vector<std::int64_t>& counts = plan.group_counts[static_cast<std::size_t>(part)];
+    attributes.push_back(
+        Attribute::of("/", part_name(part), std::accumulate(counts.begin(), counts.end(), std::int64_t{0})));
+    describe_group(std::string("/") + part_name(part), "spar-interactions");
+  }
+  attributes.insert(attributes.end(), plan.attributes.begin(), plan.attributes.end());
+  return attributes;
+}
+
+void check_plan(const DatasetPlan& plan) {
+  SPAR_ASSERT(plan.users >= 0 && plan.items >= 0);
+  constexpr Index most_items = std::numeric_limits<ItemId>::max();
+  if (plan.items > most_items)
+    throw UserError(fmt::format("{} items are too many: a catalogue ends at {}", plan.items, most_items));
+}
+
+}  // namespace
+
+DatasetWriter::DatasetWriter(DatasetPlan plan, store::ArrayFileWriter writer)
+    : plan_(std::move(plan)), writer_(std::move(writer)) {
+  for (const Part part : all_parts) {
+    const auto p = static_cast<std::size_t>(part);
+    group_offsets_[p] = running_sum(plan_.group_counts[p]);
+  }
+  if (plan_.negatives_group_counts) negatives_group_offsets_ = running_sum(*plan_.negatives_group_counts);
+}
+
+DatasetWriter DatasetWriter::create(const std::string& path, const DatasetPlan& plan) {
+  check_plan(plan);
+  return {plan, store::ArrayFileWriter::create(path, specs_of(plan), attributes_of(plan), store::make_nonce())};
+}
+
+DatasetWriter DatasetWriter::create_together(const comm::Communicator& communicator, const std::string& path,
+                                             const DatasetPlan& plan) {
+  const std::string nonce = communicator.broadcast(communicator.is_root() ? store::make_nonce() : std::string(), 0);
+  std::optional<store::ArrayFileWriter> writer;
+  comm::agree(communicator, [&] {
+    check_plan(plan);
+    if (communicator.is_root())
+      writer = store::ArrayFileWriter::create(path, specs_of(plan), attributes_of(plan), nonce);
+  });
+  comm::agree(communicator, [&] {
+    if (!communicator.is_root()) writer = store::ArrayFileWriter::open_existing(path, specs_of(plan), nonce);
+  });
+  return {plan, std::move(*writer)};
+}
+
+void DatasetWriter::write_lists(const std::string& offsets_array, const std::string& items_array,
+                                const std::vector<std::int64_t>& group_offsets, int group,
+                                std::span<const std::int64_t> offsets, std::span<const ItemId> items) {
+  const auto g = static_cast<std::size_t>(group);
+  const auto users = static_cast<std::size_t>(Partition{plan_.users, row_groups}.size(group));
+  SPAR_ASSERT(offsets.size() == users + 1 && offsets.front() == 0 &&
+              offsets.back() == static_cast<std::int64_t>(items.size()));
+  SPAR_ASSERT(group_offsets[g] + offsets.back() == group_offsets[g + 1]);
+  const bool closes = group == row_groups - 1;
+  std::vector<std::int64_t> file_offsets(users + (closes ? 1 : 0));
+  std::transform(offsets.begin(), offsets.begin() + static_cast<std::ptrdiff_t>(file_offsets.size()),
+                 file_offsets.begin(), [&](std::int64_t offset) { return group_offsets[g] + offset; });
+  writer_.write_segment(offsets_array, group, file_offsets.data());
+  writer_.write_segment(items_array, group, items.data());
+}
+
+void DatasetWriter::write_group(Part part, int group, const GroupSlice& slice) {
+  SPAR_ASSERT(slice.ratings.size() == (plan_.has_ratings ? slice.items.size() : 0));
+  SPAR_ASSERT(slice.times.size() == (plan_.has_times ? slice.items.size() : 0));
+  write_lists(part_array(part, "offsets"), part_array(part, "items"), group_offsets_[static_cast<std::size_t>(part)],
+              group, slice.offsets, slice.items);
+  if (plan_.has_ratings) writer_.write_segment(part_array(part, "ratings"), group, slice.ratings.data());
+  if (plan_.has_times) writer_.write_segment(part_array(part, "times"), group, slice.times.data());
+}
+
+void DatasetWriter::write_negatives(int group, std::span<const std::int64_t> offsets, std::span<const ItemId> items) {
+  SPAR_ASSERT(plan_.negatives_group_counts.has_value());
+  write_lists("/test/negatives_offsets", "/test/negatives", negatives_group_offsets_, group, offsets, items);
+}
+
+void DatasetWriter::write_ids(const std::string& array, Index rows, std::size_t bytes, int group,
+                              std::span<const std::string> ids) {
+  SPAR_ASSERT(static_cast<Index>(ids.size()) == Partition({rows, row_groups}).size(group));
+  std::vector<char> packed(ids.size() * bytes, '\0');
+  for (std::size_t k = 0; k < ids.size(); ++k) {
+    SPAR_ASSERT(ids[k].size() <= bytes);
+    if (ids[k].find('\0') != std::string::npos)
+      throw UserError(fmt::format("the id \"{}\" has a zero byte after it", ids[k].c_str()));
+    std::memcpy(packed.data() + k * bytes, ids[k].data(), ids[k].size());
+  }
+  writer_.write_segment(array, group, packed.data());
+}
+
+void DatasetWriter::write_user_ids(int group, std::span<const std::string> ids) {
+  write_ids("/users/ids", plan_.users, plan_.user_id_bytes, group, ids);
+}
+void DatasetWriter::write_item_ids(int group, std::span<const std::string> ids) {
+  write_ids("/items/ids", plan_.items, plan_.item_id_bytes, group, ids);
+}
+
+void DatasetWriter::commit() {
+  writer_.commit();
+}
+
+void DatasetWriter::commit_together(const comm::Communicator& communicator) {
+  comm::agree(communicator, [&] { writer_.flush(); });
+  comm::agree(communicator, [&] {
+    if (communicator.is_root()) writer_.commit();
+  });
+}
+
+}  // namespace spar::data

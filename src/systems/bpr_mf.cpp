@@ -1,0 +1,27 @@
+#include "spar/systems/declarations.hpp"
+
+namespace spar::systems {
+
+SystemInfo declare_bpr_mf() {
+  SystemInfo info;
+  info.name = "bpr-mf";
+  info.family = "base";
+  info.sentence = "Matrix factorisation trained to rank observed items above others (Bayesian personalized ranking)";
+  info.inputs = {"interactions"};
+  info.score = "user . item (+ item_bias)";
+  info.bibtex = R"(@inproceedings{rendle2009bpr,
+  author    = {Steffen Rendle and Christoph Freudenthaler and Zeno Gantner and Lars Schmidt-Thieme},
+  title     = {{BPR}: {B}ayesian Personalized Ranking from Implicit Feedback},
+  booktitle = {Proceedings of the Twenty-Fifth Conference on Uncertainty in Artificial Intelligence (UAI)},
+  pages     = {452--461},
+  year      = {2009}
+}
+)";
+  info.settings = {.system = info.name,
+                   .takes = {"model.*", "objective.*", "optimizer.*", "sampling.*", "train.*"},
+                   .defaults = {{"optimizer.name", std::string("adagrad"), "the BPR stage of the APR code"},
+                                {"optimizer.learning_rate", 0.05, "the BPR stage of the APR code"}}};
+  return info;
+}
+
+}  // namespace spar::systems

@@ -1,0 +1,94 @@
+#include <filesystem>
+#include <memory>
+
+#include "sample_dataset.hpp"
+#include "support/scratch.hpp"
+#include <boost/test/unit_test.hpp>
+
+#include "spar/base/error.hpp"
+#include "spar/base/threads.hpp"
+#include "spar/data/interactions.hpp"
+#include "spar/store/durable.hpp"
+
+using namespace spar;
+using namespace spar::data;
+using spar::test::SampleDataset;
+using spar::test::ScratchFolder;
+
+namespace {
+
+/// Rank 0's scratch folder, known to all; gone when every rank is done.
+class SharedFolder {
+ public:
+  explicit SharedFolder(const comm::Communicator& communicator) : communicator_(communicator) {
+    if (communicator.is_root()) folder_ = std::make_unique<ScratchFolder>();
+    path_ = communicator.broadcast(folder_ ? folder_->path() : std::string(), 0);
+  }
+  SharedFolder(const SharedFolder&) = delete;
+  SharedFolder& operator=(const SharedFolder&) = delete;
+  ~SharedFolder() { communicator_.barrier(); }
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  const comm::Communicator& communicator_;
+  std::unique_ptr<ScratchFolder> folder_;
+  std::string path_;
+};
+
+void write_together(const comm::Communicator& communicator, const SampleDataset& sample, const std::string& path) {
+  DatasetWriter writer = DatasetWriter::create_together(communicator, path, sample.plan());
+  const ShardLayout layout{row_groups, communicator.size()};
+  const int first = layout.first_shard(communicator.rank());
+  parallel_for(layout.shard_count(communicator.rank()), [&](int k) { sample.write_group(writer, first + k); });
+  writer.commit_together(communicator);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(dataset_on_ranks)
+
+BOOST_AUTO_TEST_CASE(any_number_of_ranks_and_threads_writes_the_same_bytes) {
+  const comm::Communicator communicator = comm::Communicator::world();
+  const SharedFolder folder(communicator);
+  for (const Index users : {Index{3}, Index{1031}}) {
+    const SampleDataset sample = SampleDataset::random(users, 17, 9, true);
+    if (communicator.is_root()) sample.write(folder.file("alone.h5"));
+    for (const int threads : {1, 2}) {
+      set_threads(threads);
+      write_together(communicator, sample, folder.file("together.h5"));
+      BOOST_CHECK(store::read_text(folder.file("together.h5")) == store::read_text(folder.file("alone.h5")));
+      communicator.barrier();
+    }
+    set_threads(1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_rank_reads_the_lists_of_its_users) {
+  const comm::Communicator communicator = comm::Communicator::world();
+  const SharedFolder folder(communicator);
+  const SampleDataset sample = SampleDataset::random(777, 17, 10, true);
+  write_together(communicator, sample, folder.file("d.h5"));
+  const ShardLayout layout{8, communicator.size()};
+  const Partition shards{777, 8};
+  const Index first = shards.begin(layout.first_shard(communicator.rank()));
+  const Index end = shards.begin(layout.end_shard(communicator.rank()));
+  const UserLists lists = read_lists(open_dataset(folder.file("d.h5")), Part::train, first, end);
+  BOOST_CHECK(lists.items == SampleDataset::flatten(sample.lists[0], first, end).second);
+  std::int64_t total = 0;
+  for (const auto& list : sample.lists[0]) total += static_cast<std::int64_t>(list.size());
+  BOOST_CHECK_EQUAL(communicator.sum(lists.count()), total);
+}
+
+BOOST_AUTO_TEST_CASE(a_path_that_cannot_be_written_is_one_sentence_on_every_rank) {
+  const comm::Communicator communicator = comm::Communicator::world();
+  const SampleDataset sample = SampleDataset::random(5, 5, 11, false);
+  std::string sentence;
+  try {
+    write_together(communicator, sample, "/proc/absent/d.h5");
+  } catch (const Error& error) {
+    sentence = error.what();
+  }
+  BOOST_CHECK_EQUAL(sentence, "cannot write /proc/absent/d.h5: no such file or directory");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,145 @@
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+
+#include <boost/test/unit_test.hpp>
+
+#include "spar/base/error.hpp"
+#include "spar/systems/system.hpp"
+
+namespace {
+
+std::string refusal(const std::string& recipe, const std::vector<std::string>& overrides = {}) {
+  try {
+    spar::systems::load_recipe(recipe, overrides);
+  } catch (const spar::UserError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(system_table)
+
+BOOST_AUTO_TEST_CASE(every_system_says_what_it_is_needs_and_scores) {
+  std::set<std::string> names;
+  for (const auto& info : spar::systems::all_systems()) {
+    BOOST_TEST_CONTEXT(info.name) {
+      BOOST_TEST(names.insert(info.name).second);
+      BOOST_TEST(!info.family.empty());
+      BOOST_TEST(info.sentence.size() > 20U);
+      BOOST_TEST(!info.inputs.empty());
+      BOOST_TEST(!info.score.empty());
+      BOOST_TEST(info.settings.system == info.name);
+      BOOST_TEST((spar::systems::find_system(info.name) == &info));
+    }
+  }
+  BOOST_TEST((names == std::set<std::string>{"popularity", "bpr-mf", "apr"}));
+  BOOST_TEST((spar::systems::find_system("magic") == nullptr));
+}
+
+BOOST_AUTO_TEST_CASE(own_defaults_are_settings_that_the_system_takes_allowed_and_with_an_origin) {
+  for (const auto& info : spar::systems::all_systems()) {
+    std::set<std::string> keys;
+    for (const auto& own : info.settings.defaults) {
+      BOOST_TEST_CONTEXT(info.name << " " << own.key) {
+        const spar::Setting* setting = spar::find_setting(own.key);
+        BOOST_TEST_REQUIRE((setting != nullptr));
+        BOOST_TEST(keys.insert(own.key).second);
+        BOOST_TEST(info.settings.understands(*setting));
+        BOOST_TEST(!spar::setting_fault(*setting, own.value).has_value());
+        BOOST_TEST(!own.origin.empty());
+      }
+    }
+    for (const std::string& taken : info.settings.takes) {
+      bool known = spar::find_setting(taken) != nullptr;
+      for (const auto& setting : spar::all_settings())
+        known = known || (taken.ends_with(".*") && setting.key.starts_with(taken.substr(0, taken.size() - 1)));
+      BOOST_TEST(known, taken << " is neither a setting nor a table");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_bare_system_name_is_its_ready_recipe) {
+  for (const std::string& name : spar::systems::system_names()) {
+    const spar::Recipe recipe = spar::systems::load_recipe(name, {});
+    BOOST_TEST(recipe.system() == name);
+    BOOST_TEST(recipe.name() == name);
+  }
+  BOOST_TEST(spar::systems::load_recipe("apr", {"train.epochs=2", "game.pretrain_epochs=1"}).integer("train.epochs") ==
+             2);
+}
+
+BOOST_AUTO_TEST_CASE(apr_has_the_defaults_that_its_users_are_shown) {
+  const spar::Recipe recipe = spar::systems::load_recipe("apr", {});
+  BOOST_TEST(recipe.integer("model.dim") == 64);
+  BOOST_TEST(recipe.integer("game.pretrain_epochs") == 100);
+  BOOST_TEST(recipe.text("game.start_from") == "best");
+  BOOST_TEST(recipe.text("adversary.method") == "fgm");
+  BOOST_TEST(recipe.text("adversary.ball") == "row_l2");
+  BOOST_TEST(recipe.real("adversary.epsilon") == 0.5);
+  BOOST_TEST(recipe.real("adversary.weight") == 1.0);
+  BOOST_TEST(recipe.text("adversary.scope") == "batch");
+  BOOST_TEST(recipe.text("optimizer.name") == "adagrad");
+  BOOST_TEST(recipe.real("optimizer.learning_rate") == 0.05);
+  BOOST_TEST(recipe.real("optimizer.initial_accumulator") == 0.1);
+  BOOST_TEST(recipe.integer("train.epochs") == 200);
+  BOOST_TEST(recipe.integer("train.batch_size") == 512);
+  BOOST_TEST(recipe.integer("train.seed") == 1);
+  BOOST_TEST((recipe.integers("evaluate.cutoffs") == std::vector<std::int64_t>{10, 50, 100}));
+  BOOST_TEST(recipe.text("evaluate.select_by") == "ndcg@100");
+  BOOST_TEST(recipe.text("evaluate.select_on") == "validation");
+  BOOST_TEST(recipe.integer("evaluate.validation_users") == 20000);
+  BOOST_TEST(recipe.integer("evaluate.patience") == 10);
+  BOOST_TEST(recipe.real("checkpoint.every_minutes") == 10.0);
+  BOOST_TEST(recipe.integer("checkpoint.keep") == 2);
+  BOOST_TEST(recipe.is_auto("parallel.shards"));
+  BOOST_TEST(recipe.text("parallel.exchange") == "pull");
+}
+
+BOOST_AUTO_TEST_CASE(apr_published_is_the_published_run) {
+  const spar::Recipe recipe = spar::systems::load_recipe("apr-published", {});
+  BOOST_TEST(recipe.name() == "apr-published");
+  BOOST_TEST(recipe.integer("game.pretrain_epochs") == 1000);
+  BOOST_TEST(recipe.integer("train.epochs") == 2000);
+  BOOST_TEST(recipe.text("evaluate.select_on") == "test");
+  BOOST_TEST(recipe.text("evaluate.select_by") == "ndcg@100");
+  BOOST_TEST(recipe.text("evaluate.ties") == "pessimistic");
+  BOOST_TEST(recipe.integer("evaluate.patience") == 0);
+  BOOST_TEST(recipe.integer("evaluate.validation_users") == 0);
+}
+
+BOOST_AUTO_TEST_CASE(every_ready_recipe_prints_and_reads_back_with_and_without_comments) {
+  const auto folder = std::filesystem::temp_directory_path() / "spar-test-recipes";
+  std::filesystem::create_directories(folder);
+  for (const auto& ready : spar::systems::ready_recipes()) {
+    const spar::Recipe recipe = spar::systems::load_recipe(ready.name, {});
+    for (const bool comments : {false, true}) {
+      const std::string path = (folder / (ready.name + ".toml")).string();
+      std::ofstream(path) << recipe.toml(comments);
+      const spar::Recipe again = spar::systems::load_recipe(path, {});
+      BOOST_TEST(again.toml() == recipe.toml());
+      BOOST_TEST(again.identity() == recipe.identity());
+      BOOST_TEST(again.name() == ready.name);
+    }
+  }
+  std::filesystem::remove_all(folder);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_recipe_is_refused_with_a_proposal) {
+  BOOST_TEST(refusal("arp") == "there is no recipe arp: did you mean apr?");
+  BOOST_TEST(refusal("apr-publishd") == "there is no recipe apr-publishd: did you mean apr-published?");
+  BOOST_TEST(refusal("my-own.toml") ==
+             "there is no recipe my-own.toml: give a TOML file, or one of popularity, bpr-mf, apr, apr-published");
+  BOOST_TEST(refusal("/") == "/ is a directory: RECIPE is a TOML file or the name of a ready recipe");
+  BOOST_TEST(refusal("apr", {"adversary.epsilom=1"}) ==
+             "--set: unknown setting adversary.epsilom: did you mean adversary.epsilon?");
+  BOOST_TEST(refusal("bpr-mf", {"adversary.epsilon=1"}) ==
+             "--set: adversary.epsilon is no setting of bpr-mf, only of apr");
+  BOOST_TEST(refusal("popularity", {"model.dim=8"}) ==
+             "--set: model.dim is no setting of popularity, only of bpr-mf, apr");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
