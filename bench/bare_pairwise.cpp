@@ -11,7 +11,7 @@ namespace spar::bench {
 namespace {
 
 constexpr std::uint16_t last = 0xffff;
-constexpr std::size_t stamps_ahead = 16;
+constexpr std::size_t stamps_ahead = 32;
 constexpr std::uint32_t rows_ahead = 16;
 
 using Clock = std::chrono::steady_clock;
@@ -133,7 +133,42 @@ void BarePairwise::draw() {
   }
 }
 
-void BarePairwise::list_shard(int shard, const std::uint32_t* users, const std::uint32_t* positives, const std::uint32_t* negatives) {
+/// Rows of the next micro-batch, to be asked for evenly over the loops of this one: a burst of prefetches that the cache cannot answer is dropped.
+class BarePairwise::Queue {
+ public:
+  Queue(const float** rows) : rows_(rows) {}
+  void add(const float* row) { rows_[count_++] = row; }
+  /// Asks for half a row, two lines.
+  [[gnu::always_inline]] void ask() {
+    if (next_ >= 2 * count_) return;
+    const float* half_row = rows_[next_ / 2] + next_ % 2 * 32;
+    __builtin_prefetch(half_row, 1, 3);
+    __builtin_prefetch(half_row + 16, 1, 3);
+    ++next_;
+  }
+
+ private:
+  const float** rows_;
+  std::uint32_t count_ = 0;
+  std::uint32_t next_ = 0;
+};
+
+BarePairwise::Queue BarePairwise::ahead(int shard, int pass) {
+  Queue queue(ahead_.data());
+  if (!shape_.prefetch || shard >= shape_.shards) return queue;
+  const Micro m = micro(shard);
+  for (std::uint32_t k = 0; k < m.users; ++k) queue.add(users_.values(m.user_rows[k]));
+  for (std::uint32_t k = 0; k < m.items; ++k) {
+    queue.add(pass == 1 ? items_.values(m.item_rows[k]) : &item_perturbed_[m.item_steps[k] * size(bare_dim)]);
+  }
+  if (pass == 2 || !shape_.adversarial) {
+    for (std::uint32_t k = 0; k < m.users; ++k) queue.add(users_.accumulators(m.user_rows[k]));
+  }
+  return queue;
+}
+
+void BarePairwise::list_shard(int shard, const std::uint32_t* users, const std::uint32_t* positives, const std::uint32_t* negatives,
+                              Queue& first) {
   const auto begin = size(shard) * size(micro_);
   const auto first_user = static_cast<std::uint32_t>(parts_.begin(shard));
   user_stamps_.start();
@@ -162,6 +197,7 @@ void BarePairwise::list_shard(int shard, const std::uint32_t* users, const std::
   };
   for (std::size_t k = 0; k < size(micro_); ++k) {
     const auto triple = static_cast<std::uint16_t>(k);
+    first.ask();
     const std::size_t later = std::min(begin + k + stamps_ahead, size(shape_.batch) - 1);
     step_stamps_.prefetch(positives[later]);
     step_stamps_.prefetch(negatives[later]);
@@ -181,41 +217,11 @@ void BarePairwise::list_shard(int shard, const std::uint32_t* users, const std::
 
 void BarePairwise::list_rows(const std::uint32_t* users, const std::uint32_t* positives, const std::uint32_t* negatives) {
   step_stamps_.start();
-  for (int shard = 0; shard < shape_.shards; ++shard) list_shard(shard, users, positives, negatives);
-}
-
-/// Rows of the next micro-batch, to be asked for evenly over the loops of this one: a burst of prefetches that the cache cannot answer is dropped.
-class BarePairwise::Queue {
- public:
-  Queue(const float** rows) : rows_(rows) {}
-  void add(const float* row) { rows_[count_++] = row; }
-  /// Asks for half a row, two lines.
-  [[gnu::always_inline]] void ask() {
-    if (next_ >= 2 * count_) return;
-    const float* half_row = rows_[next_ / 2] + next_ % 2 * 32;
-    __builtin_prefetch(half_row, 1, 3);
-    __builtin_prefetch(half_row + 16, 1, 3);
-    ++next_;
+  Queue first(ahead_.data());
+  for (int shard = 0; shard < shape_.shards; ++shard) {
+    list_shard(shard, users, positives, negatives, first);
+    if (shard == 0) first = ahead(0, 1);
   }
-
- private:
-  const float** rows_;
-  std::uint32_t count_ = 0;
-  std::uint32_t next_ = 0;
-};
-
-BarePairwise::Queue BarePairwise::ahead(int shard, int pass) {
-  Queue queue(ahead_.data());
-  if (shape_.prefetch_shards == 0 || shard + shape_.prefetch_shards >= shape_.shards) return queue;
-  const Micro m = micro(shard + shape_.prefetch_shards);
-  for (std::uint32_t k = 0; k < m.users; ++k) queue.add(users_.values(m.user_rows[k]));
-  for (std::uint32_t k = 0; k < m.items; ++k) {
-    queue.add(pass == 1 ? items_.values(m.item_rows[k]) : &item_perturbed_[m.item_steps[k] * size(bare_dim)]);
-  }
-  if (pass == 2 || !shape_.adversarial) {
-    for (std::uint32_t k = 0; k < m.users; ++k) queue.add(users_.accumulators(m.user_rows[k]));
-  }
-  return queue;
 }
 
 /// The margins x = u . (v - w) of a shard's triples, as weights -scale * sigmoid(-x).
@@ -254,7 +260,7 @@ void BarePairwise::margins(const Micro& m, float scale, Queue& next) {
 
 void BarePairwise::first_pass(int shard) {
   const Micro m = micro(shard);
-  Queue next = ahead(shard, 1);
+  Queue next = ahead(shard + 1, 1);
   float* user_values = user_values_.data();
   float* item_values = item_values_.data();
   for (std::uint32_t k = 0; k < m.users; ++k) {
@@ -291,7 +297,13 @@ void BarePairwise::first_pass(int shard) {
 }
 
 void BarePairwise::perturb_items() {
+  Queue first(ahead_.data());
+  for (std::uint32_t k = 0; shape_.prefetch && k < user_count_[0]; ++k) {
+    first.add(users_.values(user_rows_[k]));
+    first.add(users_.accumulators(user_rows_[k]));
+  }
   for (std::uint32_t slot = 0; slot < step_stamps_.count(); ++slot) {
+    first.ask();
     if (slot + rows_ahead < step_stamps_.count()) prefetch_row(items_.values(step_rows_[slot + rows_ahead]));
     const Row64 g = load_row(&item_gradients_[slot * size(bare_dim)]);
     const float scale = ball_scale(g, shape_.epsilon);
@@ -303,7 +315,7 @@ void BarePairwise::perturb_items() {
 
 void BarePairwise::second_pass(int shard) {
   const Micro m = micro(shard);
-  Queue next = ahead(shard, 2);
+  Queue next = ahead(shard + 1, 2);
   float* user_values = user_values_.data();
   float* item_values = item_values_.data();
   const float* clean = &user_gradients_[size(shard) * size(micro_) * bare_dim];

@@ -4,10 +4,10 @@
 #include <span>
 #include <vector>
 
+#include "bench/vector16.hpp"
 #include "spar/base/memory.hpp"
 #include "spar/base/sharding.hpp"
 #include "spar/base/types.hpp"
-#include "bench/vector16.hpp"
 
 /// The bare kernel that spar's training is held against: what a step of BPR (Rendle et al., UAI 2009) or APR (He et al., SIGIR 2018, scope batch) costs when
 /// nothing is done but the arithmetic and the memory traffic of it. No sampling law, no rejection of positives, no ranks, no checks, no loss.
@@ -28,7 +28,7 @@ struct BareShape {
   int shards = 8;   ///< micro-batches a step; batch / shards is a multiple of 16
   bool adversarial = false;
   BareLayout layout = BareLayout::side_by_side;
-  int prefetch_shards = 1;  ///< how many micro-batches ahead rows are asked for; 0: never
+  bool prefetch = true;  ///< ask for the rows of the next micro-batch while this one computes
   float learning_rate = 0.05F;
   float epsilon = 0.5F;
   float weight = 1.0F;  ///< lambda, the weight of the adversarial loss
@@ -104,16 +104,16 @@ class BarePairwise {
 
  private:
   struct Micro;  // one shard's share of a step
+  class Queue;
   void draw();
   void list_rows(const std::uint32_t* users, const std::uint32_t* positives, const std::uint32_t* negatives);
-  void list_shard(int shard, const std::uint32_t* users, const std::uint32_t* positives, const std::uint32_t* negatives);
+  void list_shard(int shard, const std::uint32_t* users, const std::uint32_t* positives, const std::uint32_t* negatives, Queue& first);
   void run_step(const std::uint32_t* users, const std::uint32_t* positives, const std::uint32_t* negatives);
   void first_pass(int shard);
   void perturb_items();
   void second_pass(int shard);
   void update_items();
   Micro micro(int shard);
-  class Queue;
   Queue ahead(int shard, int pass);
   void margins(const Micro& m, float scale, Queue& next);
   void add_user_gradient(const Micro& m, std::uint32_t slot, Row64& g);
