@@ -6,6 +6,7 @@ namespace spar::cli {
 
 const std::vector<Verb>& all_verbs() {
   static const std::vector<Verb> verbs{
+      train_verb(),
       systems_verb(),
       settings_verb(),
       completion_verb(),
