@@ -22,8 +22,8 @@ namespace {
 constexpr std::size_t chunk_bytes = std::size_t{256} << 10;
 constexpr std::size_t buffer_bytes = std::size_t{16} << 10;
 
-/// Buckets such that one holds about 16 MiB of text: small enough to sort in memory many at a time, large enough to
-/// write in long pieces. The result does not depend on it.
+/// Buckets such that one holds about 1 MiB of text, so that it is sorted in the cache. The result does not depend on
+/// it.
 std::size_t bucket_count(const std::vector<Input>& inputs) {
   std::uintmax_t bytes = 0;
   for (const Input& input : inputs) {
@@ -32,7 +32,7 @@ std::size_t bucket_count(const std::vector<Input>& inputs) {
         input.path == "-" ? std::uintmax_t{1} << 32 : std::filesystem::file_size(input.path, error);
     if (!error) bytes += input.path.ends_with(".gz") ? 5 * size : size;
   }
-  return std::clamp<std::size_t>(std::bit_ceil(static_cast<std::size_t>(bytes >> 24)), 16, 1024);
+  return std::clamp<std::size_t>(std::bit_ceil(static_cast<std::size_t>(bytes >> 20)), 16, 2048);
 }
 
 /// Chunks in use again and again, so that their memory is touched for the first time only once.

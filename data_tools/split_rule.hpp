@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,13 +12,15 @@
 /// Which interactions of a user go where (the definitions are those of SplitKind).
 namespace spar::data_tools {
 
-/// One user's interactions. All vectors have one entry each; times only where the data set has them.
+/// One user's interactions: views of a block, one entry each; hashes only where the split draws, times only where the
+/// data set has them.
 struct UserList {
   std::uint64_t user_hash = 0;
-  std::vector<std::uint64_t> item_hashes;
-  std::vector<std::int64_t> times;
-  std::vector<std::uint32_t> order;
-  std::vector<std::uint8_t> parts;  ///< in: of the input; out: of the data set (data::Part)
+  const std::uint64_t* item_hashes = nullptr;  ///< by item number
+  std::span<const std::uint32_t> items;
+  std::span<const std::int64_t> times;
+  std::span<const std::uint32_t> order;
+  std::span<std::uint8_t> parts;  ///< in: of the input; out: of the data set (data::Part)
 };
 
 /// A split with nothing left open: kinds resolved, moments fixed.
@@ -47,16 +50,21 @@ void find_moments(const Collection& collection, const SplitRules& rules, Resolve
 class Splitter {
  public:
   explicit Splitter(const ResolvedSplit& split) : split_(split), stream_(split.seed, Purpose::split) {}
-  void assign(UserList& list);
+  void assign(const UserList& list);
 
  private:
-  void take(UserList& list, data::Part part, SplitKind kind, double ratio, std::int64_t from);
-  void draw(const UserList& list, int half);
+  /// Takes the interactions of `part` from those that are still in training.
+  void take(const UserList& list, data::Part part, SplitKind kind, double ratio, std::int64_t from);
+  void take_last(const UserList& list, std::uint8_t mark) const;
+  void take_drawn(const UserList& list, std::uint8_t mark, SplitKind kind, double ratio, int half);
 
+  struct Draw {
+    std::uint64_t number;
+    std::uint32_t place;
+  };
   ResolvedSplit split_;
   RandomStream stream_;
-  std::vector<std::uint32_t> rest_;  ///< training interactions of the user at hand
-  std::vector<std::uint64_t> draws_;
+  std::vector<Draw> draws_;
 };
 
 }  // namespace spar::data_tools
