@@ -1,7 +1,6 @@
 #include "data_tools/cleaning.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -131,9 +130,9 @@ template <class Word>
 void Cleaner::sort_and_keep(std::size_t bucket, const std::array<std::size_t, part_count>& ends,
                             std::vector<Word>& words, std::vector<Word>& more, Scratch& scratch) const {
   const std::size_t count = ends[2];
-  const int place_bits = std::bit_width(count);
-  const int item_bits = std::bit_width(records.items.size());
-  const int user_bits = std::bit_width(records.users.size() / records.buckets);
+  const int place_bits = bits_of(count);
+  const int item_bits = bits_of(records.items.size());
+  const int user_bits = bits_of(records.users.size() / records.buckets);
   words.resize(count);
   for (std::size_t k = 0; k < count; ++k) {
     words[k] = (((Word{scratch.users[k]} << item_bits) | scratch.items[k]) << place_bits) | k;
@@ -159,8 +158,7 @@ void Cleaner::sort_and_keep(std::size_t bucket, const std::array<std::size_t, pa
 
 void Cleaner::clean_bucket(std::size_t bucket, Scratch& scratch) const {
   const std::array<std::size_t, part_count> ends = load(bucket, scratch);
-  const int bits = std::bit_width(ends[2]) + std::bit_width(records.items.size()) +
-                   std::bit_width(records.users.size() / records.buckets);
+  const int bits = bits_of(ends[2]) + bits_of(records.items.size()) + bits_of(records.users.size() / records.buckets);
   if (bits <= 64) {
     sort_and_keep(bucket, ends, scratch.words, scratch.more_words, scratch);
   } else {

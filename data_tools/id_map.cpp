@@ -6,10 +6,10 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include "data_tools/numbers.hpp"
 #include "spar/base/error.hpp"
+#include "spar/store/array_file.hpp"
 
 namespace spar::data_tools {
 
@@ -85,7 +85,7 @@ void IdMap::resolve(std::span<const IdKey> keys, const char* text, std::vector<s
       const IdKey key = keys[begin + k];
       if (is_text(key)) {
         const std::string_view id = key_text(key, text);
-        hashes[k] = XXH3_64bits(id.data(), id.size());
+        hashes[k] = store::checksum(id.data(), id.size());
         __builtin_prefetch(&texts_.slots[texts_.home(hashes[k])]);
       } else {
         hashes[k] = key;
@@ -140,7 +140,7 @@ std::vector<std::uint64_t> IdMap::hashes() const {
   std::vector<std::uint64_t> result(names_.size());
   for (std::uint32_t k = 0; k < size(); ++k) {
     const std::string id = name(k);
-    result[k] = XXH3_64bits(id.data(), id.size());
+    result[k] = store::checksum(id.data(), id.size());
   }
   return result;
 }

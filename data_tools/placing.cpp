@@ -1,7 +1,6 @@
 #include "data_tools/placing.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <numeric>
 
@@ -94,8 +93,7 @@ class Placer {
     collection_.blocks->load(index, worker.block);
     assign_parts(worker);
     const Block& block = worker.block;
-    const int bits = std::bit_width(block.users.size()) + 2 + std::bit_width(items_.number_of.size()) +
-                     std::bit_width(block.items.size());
+    const int bits = bits_of(block.users.size()) + 2 + bits_of(items_.number_of.size()) + bits_of(block.items.size());
     if (bits <= 64) {
       order_and_store(worker, worker.words, worker.more_words);
     } else {
@@ -141,8 +139,8 @@ class Placer {
   template <class Word>
   void order_and_store(Worker& worker, std::vector<Word>& words, std::vector<Word>& more) {
     const Block& block = worker.block;
-    const int place_bits = std::bit_width(block.items.size());
-    const int item_bits = std::bit_width(items_.number_of.size());
+    const int place_bits = bits_of(block.items.size());
+    const int item_bits = bits_of(items_.number_of.size());
     words.clear();
     for (std::size_t u = 0; u < block.users.size(); ++u) {
       for (std::size_t at = block.begins[u]; at < block.begins[u + 1]; ++at) {
@@ -151,7 +149,7 @@ class Placer {
         words.push_back((((list << item_bits) | items_.row_of[block.items[at]]) << place_bits) | at);
       }
     }
-    radix_sort(words, more, place_bits, place_bits + item_bits + 2 + std::bit_width(block.users.size()));
+    radix_sort(words, more, place_bits, place_bits + item_bits + 2 + bits_of(block.users.size()));
 
     const auto user_of = [&](const Word word) {
       return static_cast<std::size_t>(word >> (place_bits + item_bits + 2));

@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -10,6 +11,11 @@ namespace spar::data_tools {
 
 /// Wide enough for three 32-bit fields and a position.
 __extension__ using WideWord = unsigned __int128;
+
+/// Bits that hold every number up to `value`.
+inline int bits_of(std::uint64_t value) {
+  return static_cast<int>(std::bit_width(value));
+}
 
 /// Stable sort by bits [low, high), least significant digits first (11 bits a pass). `scratch` is overwritten.
 template <class Word>

@@ -25,10 +25,6 @@ constexpr std::array<std::pair<SplitKind, const char*>, 6> kinds = {
      {SplitKind::given, "given"},
      {SplitKind::none, "none"}}};
 
-bool takes_ratio(SplitKind kind) {
-  return kind == SplitKind::ratio || kind == SplitKind::temporal;
-}
-
 void check_ratio(const char* option, double ratio) {
   if (!(ratio > 0 && ratio < 1)) throw UserError(fmt::format("{} must lie between 0 and 1, not {}", option, ratio));
 }

@@ -1,5 +1,6 @@
 #include "spar/cli/option_set.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -268,11 +269,9 @@ void OptionSet::parse(const std::vector<std::string>& words) const {
       option = app.add_flag(info.name);
     } else {
       option = app.add_option(info.name, accept);
-      option->type_size(1)
-          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-          ->allow_extra_args(info.by_place && info.repeats);
-      if (info.repeats) option->expected(1, 1 << 20);
-      if (info.repeats && !info.by_place) option->allow_extra_args(false);
+      option->type_size(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      if (info.repeats) option->expected(CLI::detail::expected_max_vector_size);
+      option->allow_extra_args(info.repeats && info.by_place);
     }
     options.push_back(option);
   }
@@ -298,9 +297,14 @@ void OptionSet::parse(const std::vector<std::string>& words) const {
     const OptionInfo& info = infos_[k];
     if (!info.repeats && !info.value.empty() && options[k]->count() > 1)
       refuse(fmt::format("{} is given twice", info.name));
-    if (cut || info.value.empty()) continue;
+    if (info.value.empty()) continue;
+    // An option where a value should stand: CLI11 would take it for the value.
+    const auto is_option = [&](const std::string& word) {
+      return std::any_of(infos_.begin(), infos_.end(),
+                         [&](const OptionInfo& other) { return !other.by_place && other.name == word; });
+    };
     for (std::size_t w = 0; w < words.size(); ++w) {
-      const bool bare = w + 1 == words.size() || words[w + 1].starts_with("--");
+      const bool bare = w + 1 == words.size() || is_option(words[w + 1]);
       if (words[w] == info.name && bare) refuse(fmt::format("{} needs a value: {}", info.name, info.value));
     }
   }
