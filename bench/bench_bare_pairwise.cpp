@@ -1,120 +1,130 @@
-#include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "bench/bare_pairwise.hpp"
+#include "bench/bare_reference.hpp"
+#include "bench/measure.hpp"
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "spar/base/error.hpp"
+#include "spar/data/dataset_file.hpp"
+
+/// Millions of triples a second of the bare kernel; docs/performance.md, "The bare kernel".
+namespace {
 
 using namespace spar;
 using namespace spar::bench;
 
-namespace {
-
-struct Case {
-  const char* name;
-  Index users, items;
-  int batch, shards;
+struct Options {
+  std::string system = "both";
+  std::string layout = "side";
+  std::string popularity;  // a data set
+  std::vector<int> batches{512, 4096, 32768};
+  Index users = 37501;
+  Index items = 9836;
+  double seconds = 1;
+  bool no_prefetch = false;
+  bool parts = false;
+  bool json = false;
 };
-constexpr Case cases[] = {{"in cache", 37501, 9836, 512, 8},         {"in cache", 37501, 9836, 4096, 64},        {"in cache", 37501, 9836, 32768, 512},
-                          {"out of cache", 5000000, 1000000, 4096, 64}, {"out of cache", 5000000, 1000000, 32768, 512}};
 
-/// The same step, plainly, in double.
-double largest_difference(bool adversarial) {
+/// What `parallel.shards = "auto"` means: the largest power of two up to batch / 64, within 8 .. 1024.
+int shards_of(int batch) {
+  int shards = 8;
+  while (shards < 1024 && 2 * shards <= batch / 64) shards *= 2;
+  return shards;
+}
+
+std::vector<ItemId> positives_of(Options& options) {
+  if (options.popularity.empty()) return {};
+  const auto file = data::open_dataset(options.popularity);
+  const auto header = data::read_header(file);
+  options.users = header.users;
+  options.items = header.items;
+  std::vector<ItemId> items(static_cast<std::size_t>(header.counts[0]));
+  file.read("/train/items", 0, header.counts[0], items.data());
+  return items;
+}
+
+std::string parts_text(const BareSeconds& s, double triples) {
+  const double ns = 1e9 / triples;
+  return fmt::format(
+      "  ns a triple: draw {:.1f}, lists {:.1f}, pass 1 {:.1f}, perturb {:.1f}, pass 2 {:.1f}, item update {:.1f}",
+      s.draw * ns, s.list * ns, s.first * ns, s.perturb * ns, s.second * ns, s.update * ns);
+}
+
+void measure(const Options& options, const std::vector<ItemId>& popularity, int batch, bool adversarial) {
   BareShape shape;
-  shape.users = 331; shape.items = 97; shape.batch = 256; shape.shards = 4; shape.adversarial = adversarial; shape.epsilon = 0.02F;
-  BarePairwise kernel(shape, 7);
-  const auto d = bare_dim;
-  std::vector<double> u(331 * d), v(97 * d), ua(331 * d, static_cast<double>(0.1F)), va(97 * d, static_cast<double>(0.1F));
-  for (int r = 0; r < 331; ++r) for (int k = 0; k < d; ++k) { kernel.users().values(r)[k] *= 30; u[r * d + k] = kernel.users().values(r)[k]; }
-  for (int r = 0; r < 97; ++r) for (int k = 0; k < d; ++k) { kernel.items().values(r)[k] *= 30; v[r * d + k] = kernel.items().values(r)[k]; }
-  std::uint64_t state = 12345;
-  for (int step = 0; step < 3; ++step) {
-    std::vector<std::uint32_t> us(256), ps(256), ns(256), global(256);
-    for (int k = 0; k < 256; ++k) {
-      const auto next = [&](std::uint64_t n) { state = state * 6364136223846793005U + 1442695040888963407U; return static_cast<std::uint32_t>((state >> 33) % n); };
-      const int s = k / 64;
-      us[k] = next(static_cast<std::uint64_t>(kernel.user_parts().size(s)));
-      global[k] = static_cast<std::uint32_t>(kernel.user_parts().begin(s)) + us[k];
-      ps[k] = next(97); ns[k] = next(97);
-    }
-    kernel.step_with(us, ps, ns);
-    std::vector<double> gu(331 * d), gv(97 * d);
-    auto pass = [&](const std::vector<double>& pu, const std::vector<double>& pv, double weight) {
-      for (int k = 0; k < 256; ++k) {
-        double x = 0;
-        for (int c = 0; c < d; ++c) x += pu[global[k] * d + c] * (pv[ps[k] * d + c] - pv[ns[k] * d + c]);
-        const double z = -weight / (1 + std::exp(x));
-        for (int c = 0; c < d; ++c) {
-          gu[global[k] * d + c] += z * (pv[ps[k] * d + c] - pv[ns[k] * d + c]);
-          gv[ps[k] * d + c] += z * pu[global[k] * d + c];
-          gv[ns[k] * d + c] -= z * pu[global[k] * d + c];
-        }
-      }
-    };
-    pass(u, v, 1);
-    if (adversarial) {
-      auto pu = u; auto pv = v;
-      auto perturb = [&](std::vector<double>& p, const std::vector<double>& g) {
-        for (std::size_t r = 0; r < p.size() / d; ++r) {
-          double norm = 0;
-          for (int c = 0; c < d; ++c) norm += g[r * d + c] * g[r * d + c];
-          for (int c = 0; c < d; ++c) p[r * d + c] += 0.02 * g[r * d + c] / std::max(std::sqrt(norm), 1e-6);
-        }
-      };
-      perturb(pu, gu); perturb(pv, gv);
-      pass(pu, pv, 1);
-    }
-    auto update = [&](std::vector<double>& p, std::vector<double>& a, const std::vector<double>& g) {
-      for (std::size_t k = 0; k < p.size(); ++k) { a[k] += g[k] * g[k]; p[k] -= 0.05 * g[k] / std::sqrt(a[k]); }
-    };
-    update(u, ua, gu); update(v, va, gv);
+  shape.users = options.users;
+  shape.items = options.items;
+  shape.batch = batch;
+  shape.shards = shards_of(batch);
+  shape.adversarial = adversarial;
+  shape.layout = options.layout == "side" ? BareLayout::side_by_side : BareLayout::apart;
+  shape.prefetch = !options.no_prefetch;
+  BarePairwise kernel(shape, 1, popularity);
+  if (options.parts) kernel.time_parts();
+  const int steps = std::max(1, 65536 / batch);
+  const double triples = static_cast<double>(steps) * batch;
+  int chunks = 0;
+  const Spread rates = rate(triples * 1e-6, options.seconds, 5, thread_seconds, [&] {
+    for (int k = 0; k < steps; ++k) kernel.step();
+    ++chunks;
+  });
+  const char* system = adversarial ? "apr" : "bpr-mf";
+  if (options.json) {
+    const nlohmann::json line = {{"system", system},   {"users", shape.users},       {"items", shape.items},
+                                 {"batch", batch},     {"shards", shape.shards},     {"median", rates.median},
+                                 {"best", rates.best}, {"unit", "million triples/s"}};
+    fmt::print("{}\n", line.dump());
+  } else {
+    fmt::print("{:>8} users {:>8} items  batch {:>6}  {:<6}  median {:6.2f}  best {:6.2f} million triples/s{}\n",
+               shape.users, shape.items, batch, system, rates.median, rates.best,
+               options.parts ? parts_text(kernel.seconds(), triples * chunks) : "");
   }
-  double worst = 0;
-  for (int r = 0; r < 331; ++r) for (int k = 0; k < d; ++k) worst = std::max(worst, std::abs(u[r * d + k] - static_cast<double>(kernel.users().values(r)[k])));
-  for (int r = 0; r < 97; ++r) for (int k = 0; k < d; ++k) worst = std::max(worst, std::abs(v[r * d + k] - static_cast<double>(kernel.items().values(r)[k])));
-  return worst;
+  std::fflush(stdout);
+}
+
+int run(Options& options) {
+  for (const bool adversarial : {false, true}) {
+    const double difference = bare_difference(adversarial);
+    if (!(difference < 1e-6)) {
+      throw Bug(fmt::format("the bare kernel differs from the plain loop by {}", difference));
+    }
+  }
+  const auto popularity = positives_of(options);
+  for (const int batch : options.batches) {
+    if (options.system != "apr") measure(options, popularity, batch, false);
+    if (options.system != "bpr-mf") measure(options, popularity, batch, true);
+  }
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const bool adversarial : {false, true}) std::printf("%s: largest difference to plain double %.2e\n", adversarial ? "APR" : "BPR", largest_difference(adversarial));
-  const char* layout_name = argc > 1 ? argv[1] : "side";
-  const int ahead = argc > 2 ? std::atoi(argv[2]) : 1;
-  const int from = argc > 3 ? std::atoi(argv[3]) : 0;
-  const int to = argc > 4 ? std::atoi(argv[4]) : 5;
-  for (int c = from; c < to; ++c) {
-    const Case& shape_case = cases[c];
-    for (const bool adversarial : {false, true}) {
-      BareShape shape;
-      shape.users = shape_case.users; shape.items = shape_case.items; shape.batch = shape_case.batch; shape.shards = shape_case.shards;
-      shape.adversarial = adversarial;
-      shape.layout = std::strcmp(layout_name, "side") == 0 ? BareLayout::side_by_side : BareLayout::apart;
-      shape.prefetch_shards = ahead;
-      BarePairwise kernel(shape, 1);
-      const int steps = std::max(1, 200000 / shape.batch);
-      std::vector<double> rates;
-      BareSeconds best;
-      for (int repeat = 0; repeat < 15; ++repeat) {
-        kernel.forget_seconds();
-        const auto before = std::chrono::steady_clock::now();
-        for (int s = 0; s < steps; ++s) kernel.step();
-        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
-        rates.push_back(steps * double(shape.batch) / seconds * 1e-6);
-        if (rates.back() == *std::max_element(rates.begin(), rates.end())) best = kernel.seconds();
-      }
-      std::sort(rates.begin(), rates.end());
-      const double ns = 1e9 / (steps * double(shape.batch));
-      std::printf("%-12s %7lld x %7lld batch %5d %s: median %5.2f best %5.2f M/s | ns a triple: draw %.1f list %.1f first %.1f perturb %.1f second %.1f update %.1f\n",
-                  shape_case.name, (long long)shape.users, (long long)shape.items, shape.batch, adversarial ? "APR" : "BPR", rates[rates.size() / 2], rates.back(),
-                  best.draw * ns, best.list * ns, best.first * ns, best.perturb * ns, best.second * ns, best.update * ns);
-      std::fflush(stdout);
-    }
+  Options options;
+  CLI::App app("The bare pairwise kernel: random triples, lists of distinct rows, gather, one pass or two, Adagrad.");
+  app.add_option("--system", options.system)->check(CLI::IsMember({"bpr-mf", "apr", "both"}));
+  app.add_option("--users", options.users)->check(CLI::PositiveNumber);
+  app.add_option("--items", options.items)->check(CLI::PositiveNumber);
+  app.add_option("--batch", options.batches, "multiples of 128 that the shards divide");
+  app.add_option("--popularity", options.popularity,
+                 "a data set: its sizes, and positives as popular as in its training");
+  app.add_option("--layout", options.layout)->check(CLI::IsMember({"side", "apart"}));
+  app.add_option("--seconds", options.seconds, "for each figure");
+  app.add_flag("--no-prefetch", options.no_prefetch, "ask for no row early");
+  app.add_flag("--parts", options.parts, "also the time of each part of a step");
+  app.add_flag("--json", options.json);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return run(options);
+  } catch (const Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return static_cast<int>(error.code());
   }
-  return 0;
 }

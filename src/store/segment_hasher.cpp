@@ -1,8 +1,3 @@
-// GCC 12 takes the undefined operands of AVX-512 intrinsics, inlined from xxhash, for uninitialised variables.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
 #include "segment_hasher.hpp"
 
 #include <algorithm>

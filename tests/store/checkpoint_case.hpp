@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -37,9 +38,13 @@ class SharedFolder {
   std::string path_;
 };
 
-/// What stands in column c of a row: a different number for each place and each `version` of the tables.
+/// What stands in a column of a row: hardly ever the same at two places, or in two `version`s of the tables.
 inline float value_at(int table, int field, Index row, int column, int version) {
-  return static_cast<float>(version) * 1e6F + static_cast<float>(table * 100 + field * 10 + column % 10) + static_cast<float>(row % 9973) * 0.5F;
+  const std::uint32_t place[] = {static_cast<std::uint32_t>(table), static_cast<std::uint32_t>(field), static_cast<std::uint32_t>(row),
+                                 static_cast<std::uint32_t>(column), static_cast<std::uint32_t>(version)};
+  std::uint64_t mixed = 0;
+  for (const std::uint32_t part : place) mixed = (mixed ^ part) * 0x9e3779b97f4a7c15ULL + (mixed >> 29);
+  return std::bit_cast<float>(0x3f800000U | static_cast<std::uint32_t>(mixed >> 41));
 }
 
 /// Shapes of two tables as a trainer has them: records of vector, bias and optimiser state, with padding between.
