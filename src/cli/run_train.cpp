@@ -111,7 +111,7 @@ void TrainingRun::check_inputs() {
     const std::string& split = recipe_.text("evaluate.select_on");
     const auto targets = header_.counts[split == "test" ? 2 : 1];
     if (plan_.validate_every_epochs > 0 && targets == 0) {
-      if (split == "test") throw UserError(fmt::format("evaluate.select_on = \"test\", but {} has no test interactions: spar split {} --test leave-one-out --to other.h5, or --set evaluate.every_epochs=0", options_.data, options_.data));
+      if (split == "test") throw UserError(fmt::format("evaluate.select_on = \"test\", but {} has no test interactions: spar split {} --split leave-one-out --to other.h5, or --set evaluate.every_epochs=0", options_.data, options_.data));
       throw UserError(fmt::format("early stopping needs a validation split, which {0} lacks: spar split {0} --validation leave-one-out --to other.h5 (or --set evaluate.every_epochs=0 trains without)", options_.data));
     }
     const std::string& by = recipe_.text("evaluate.select_by");
@@ -241,6 +241,7 @@ game::TrainingHooks TrainingRun::hooks() {
     return log_->length();
   };
   hooks.stage_begins = [this](const game::Stage& stage) {
+    if (row_.epoch > 0) show(row_.stage, row_.epoch, true);
     row_.best.reset();
     row_.metric.reset();
     if (!stage.adversary || stage.adversary->weight == 0.0) return;
