@@ -18,22 +18,26 @@ const Texts& metric_names() {
   return names;
 }
 
-std::string power_of_two(const SettingValue& value) {
+bool power_of_two(const SettingValue& value) {
   const std::int64_t* number = std::get_if<std::int64_t>(&value);
-  if (number == nullptr || std::has_single_bit(static_cast<std::uint64_t>(*number))) return "";
-  return "a power of two from 1 to 1024, or \"auto\"";
+  return number == nullptr || std::has_single_bit(static_cast<std::uint64_t>(*number));
 }
 
-std::string metric_with_cutoff(const SettingValue& value) {
+bool below_one(const SettingValue& value) {
+  return std::get<double>(value) < 1;
+}
+
+bool metric_with_cutoff(const SettingValue& value) {
   const std::string& text = std::get<std::string>(value);
   const std::size_t at = text.find('@');
   const std::string metric = text.substr(0, at);
-  const bool known = std::find(metric_names().begin(), metric_names().end(), metric) != metric_names().end();
-  const bool digits = at != std::string::npos && at + 1 < text.size() && text.size() - at <= 7 && text[at + 1] != '0' &&
-                      std::all_of(text.begin() + static_cast<std::ptrdiff_t>(at) + 1, text.end(),
-                                  [](char c) { return c >= '0' && c <= '9'; });
-  if (metric == "auc" ? at == std::string::npos : known && digits) return "";
-  return "a metric and a cut-off, such as ndcg@100, or auc";
+  if (metric == "auc") return at == std::string::npos;
+  if (std::find(metric_names().begin(), metric_names().end(), metric) == metric_names().end() ||
+      at == std::string::npos)
+    return false;
+  const std::string cutoff = text.substr(at + 1);
+  return !cutoff.empty() && cutoff.size() <= 6 && cutoff.front() != '0' &&
+         cutoff.find_first_not_of("0123456789") == std::string::npos;
 }
 
 std::vector<Setting> model_settings() {
@@ -165,10 +169,8 @@ std::vector<Setting> update_settings() {
        .fallback = 0.9,
        .minimum = 0,
        .maximum = 1,
-       .right =
-           [](const SettingValue& value) {
-             return std::get<double>(value) < 1 ? std::string() : std::string("below 1");
-           },
+       .keeps = below_one,
+       .rule = "from 0 to below 1",
        .only_with = "optimizer.name",
        .only_values = {"adam", "lazy_adam"},
        .sentence = "Decay of the mean of gradients",
@@ -178,10 +180,8 @@ std::vector<Setting> update_settings() {
        .fallback = 0.999,
        .minimum = 0,
        .maximum = 1,
-       .right =
-           [](const SettingValue& value) {
-             return std::get<double>(value) < 1 ? std::string() : std::string("below 1");
-           },
+       .keeps = below_one,
+       .rule = "from 0 to below 1",
        .only_with = "optimizer.name",
        .only_values = {"adam", "lazy_adam"},
        .sentence = "Decay of the mean of squared gradients",
@@ -252,7 +252,8 @@ std::vector<Setting> evaluate_settings() {
       {.key = "evaluate.select_by",
        .kind = SettingKind::text,
        .fallback = std::string("ndcg@100"),
-       .right = metric_with_cutoff,
+       .keeps = metric_with_cutoff,
+       .rule = "a metric and a cut-off, such as ndcg@100, or auc",
        .common = true,
        .sentence = "Metric that chooses the best epoch and ends a stage early",
        .origin = "own choice"},
@@ -340,7 +341,8 @@ std::vector<Setting> running_settings() {
        .minimum = 1,
        .maximum = 1024,
        .may_be_auto = true,
-       .right = power_of_two,
+       .keeps = power_of_two,
+       .rule = "a power of two from 1 to 1024, or \"auto\"",
        .common = true,
        .sentence = "At least the workers you will ever use; part of the experiment",
        .origin = "own choice"},

@@ -121,6 +121,7 @@ std::string setting_text(const SettingValue& value) {
 }
 
 std::string setting_range(const Setting& setting) {
+  if (!setting.rule.empty()) return setting.rule;
   const std::string choices = fmt::format("{}", fmt::join(setting.choices, ", "));
   switch (setting.kind) {
     case SettingKind::flag:
@@ -141,12 +142,8 @@ std::string setting_range(const Setting& setting) {
 }
 
 std::optional<std::string> setting_fault(const Setting& setting, const SettingValue& value) {
-  if (!allowed(setting, value)) return setting_range(setting);
-  if (setting.right != nullptr) {
-    std::string right = setting.right(value);
-    if (!right.empty()) return right;
-  }
-  return std::nullopt;
+  if (allowed(setting, value) && (setting.keeps == nullptr || setting.keeps(value))) return std::nullopt;
+  return setting_range(setting);
 }
 
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& known) {

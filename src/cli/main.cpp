@@ -1,3 +1,5 @@
-#include "spar/comm/communicator.hpp"
+#include "spar/cli/program.hpp"
 
-int main(int argc, char** argv) { spar::comm::Environment environment(argc, argv); }
+int main(int argc, char** argv) {
+  return spar::cli::run_program(argc, argv);
+}

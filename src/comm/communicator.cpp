@@ -53,6 +53,12 @@ Communicator Communicator::world() {
   return Communicator(std::move(handle));
 }
 
+Communicator Communicator::alone() {
+  auto handle = std::make_unique<Handle>();
+  check(MPI_Comm_dup(MPI_COMM_SELF, &handle->comm), "MPI_Comm_dup");
+  return Communicator(std::move(handle));
+}
+
 void Communicator::barrier() const { check(MPI_Barrier(handle_->comm), "MPI_Barrier"); }
 
 void Communicator::broadcast(std::span<std::byte> bytes, int root) const {
@@ -213,7 +219,7 @@ void agree(const Communicator& communicator, const std::function<void()>& action
   const auto failed = std::find_if(codes.begin(), codes.end(), [](std::int64_t c) { return c != 0; });
   if (failed == codes.end()) return;
   const std::string agreed = communicator.broadcast(sentence, static_cast<int>(failed - codes.begin()));
-  throw Error(static_cast<ExitCode>(*failed), agreed);
+  throw AgreedError(static_cast<ExitCode>(*failed), agreed);
 }
 
 std::vector<double> tree_sum(const Communicator& communicator, int shards, std::span<const double> values, int width) {

@@ -10,8 +10,6 @@
 
 namespace spar::comm {
 
-namespace {
-
 // What launchers say of the number of processes. Open MPI's own mpirun sets OMPI_COMM_WORLD_SIZE and then agrees with MPI; the others speak where
 // MPI was not told: srun without --mpi=pmix, another vendor's mpirun.
 int announced_processes() {
@@ -25,8 +23,6 @@ int announced_processes() {
   }
   return announced;
 }
-
-}  // namespace
 
 Environment::Environment(int& argc, char**& argv) {
   const int announced = announced_processes();

@@ -1,6 +1,7 @@
 #include "spar/data/dataset_file.hpp"
 
 #include <array>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -72,7 +73,8 @@ std::string part_array(Part part, const std::string& array) {
 DatasetHeader read_header(const store::ArrayFile& file) {
   DatasetHeader header;
   header.path = file.path();
-  header.name = file.text_attribute("/", "name");
+  header.name = file.has_attribute("/", "name") ? file.text_attribute("/", "name")
+                                                : std::filesystem::path(file.path()).stem().string();
   header.users = file.integer_attribute("/", "users");
   header.items = file.integer_attribute("/", "items");
   if (header.users < 0 || header.items < 0) throw_damaged(file, "its counts of users and items are negative");

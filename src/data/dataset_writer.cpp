@@ -69,11 +69,11 @@ std::vector<store::Attribute> attributes_of(const DatasetPlan& plan) {
   using store::Attribute;
   std::vector<Attribute> attributes = {Attribute::of("/", "format", std::string(dataset_format)),
                                        Attribute::of("/", "version", dataset_version),
-                                       Attribute::of("/", "name", plan.name),
                                        Attribute::of("/", "source", plan.source),
                                        Attribute::of("/", "split", plan.split),
                                        Attribute::of("/", "users", plan.users),
                                        Attribute::of("/", "items", plan.items)};
+  if (!plan.name.empty()) attributes.push_back(Attribute::of("/", "name", plan.name));
   const auto describe_group = [&](const std::string& group, const std::string& format) {
     attributes.push_back(Attribute::of(group, "format", format));
     attributes.push_back(Attribute::of(group, "version", group_version));

@@ -38,8 +38,8 @@ std::int32_t SlotFinder::find(std::uint64_t key, bool& fresh) {
   }
 }
 
-TripleSampler::TripleSampler(const UserLists& lists, Index first_user, Index users, int shard, Index total_items, std::uint64_t seed,
-                             Purpose order_purpose, Purpose negative_purpose)
+TripleSampler::TripleSampler(const UserLists& lists, Index first_user, Index users, int shard, Index total_items,
+                             std::uint64_t seed, Purpose order_purpose, Purpose negative_purpose)
     : lists_(&lists),
       first_user_(first_user),
       shard_(shard),
@@ -51,7 +51,8 @@ TripleSampler::TripleSampler(const UserLists& lists, Index first_user, Index use
   SPAR_ASSERT(positives_ < (std::int64_t{1} << 32));
   order_.resize(static_cast<std::size_t>(positives_));
   user_of_.reserve(order_.size());
-  for (Index u = 0; u < users; ++u) user_of_.insert(user_of_.end(), lists.of(first_user + u).size(), static_cast<std::uint32_t>(u));
+  for (Index u = 0; u < users; ++u)
+    user_of_.insert(user_of_.end(), lists.of(first_user + u).size(), static_cast<std::uint32_t>(u));
 }
 
 // Fisher and Yates' shuffle, from the unshuffled list each time: an epoch's order depends on no earlier epoch.
@@ -62,7 +63,8 @@ void TripleSampler::begin_epoch(std::int64_t epoch) {
   RandomStream::Block block{};
   for (auto k = static_cast<std::uint32_t>(order_.size()); k > 1; --k) {
     const std::uint32_t pair = (k - 1) / 2;
-    if ((k - 1) % 2 == 1 || k == order_.size()) block = order_stream_.block(pair, static_cast<std::uint32_t>(shard_), 0, static_cast<std::uint32_t>(epoch));
+    if ((k - 1) % 2 == 1 || k == order_.size())
+      block = order_stream_.block(pair, static_cast<std::uint32_t>(shard_), 0, static_cast<std::uint32_t>(epoch));
     const auto other = bounded(word64(block, static_cast<int>((k - 1) % 2)), k);
     std::swap(order_[k - 1], order_[other]);
   }
@@ -73,8 +75,8 @@ bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t p
   if (static_cast<Index>(owned.size()) >= total_items_) return false;
   const auto items = static_cast<std::uint64_t>(total_items_);
   for (std::uint32_t attempt = 0;; ++attempt) {
-    const auto block = negative_stream_.block(place, (static_cast<std::uint32_t>(shard_) << 20) | attempt, static_cast<std::uint32_t>(step),
-                                              static_cast<std::uint32_t>(epoch_));
+    const auto block = negative_stream_.block(place, (static_cast<std::uint32_t>(shard_) << 20) | attempt,
+                                              static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
     for (int half = 0; half < 2; ++half) {
       item = static_cast<ItemId>(bounded(word64(block, half), items));
       if (!std::binary_search(owned.begin(), owned.end(), item)) return true;
@@ -117,7 +119,8 @@ void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& ba
       continue;
     }
     batch.user.push_back(slot(user_slots_, batch.users, user));
-    batch.positive.push_back(slot(item_slots_, batch.items, lists_->items[static_cast<std::size_t>(first_entry_ + entry)]));
+    batch.positive.push_back(
+        slot(item_slots_, batch.items, lists_->items[static_cast<std::size_t>(first_entry_ + entry)]));
     batch.negative.push_back(slot(item_slots_, batch.items, negative));
   }
 }

@@ -7,12 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "spar/base/error.hpp"
+#include "spar/store/durable.hpp"
 
 namespace spar::report {
 
@@ -58,9 +57,7 @@ struct RunLog::State {
     if (file >= 0) close(file);
   }
 
-  [[noreturn]] void fail(const char* what) const {
-    throw EnvironmentError(fmt::format("cannot {} the log {}: {}", what, path, std::strerror(errno)));
-  }
+  [[noreturn]] void fail(const char* action) const { store::throw_system_failure(action, path, errno); }
 
   std::string read(std::int64_t begin, std::int64_t end) const {
     std::string text(static_cast<std::size_t>(std::max<std::int64_t>(0, end - begin)), '\0');
@@ -68,7 +65,7 @@ struct RunLog::State {
     while (done < text.size()) {
       const ssize_t got = pread(file, text.data() + done, text.size() - done, begin + static_cast<std::int64_t>(done));
       if (got < 0 && errno == EINTR) continue;
-      if (got < 0) fail("read");
+      if (got < 0) fail("cannot read");
       if (got == 0) break;
       done += static_cast<std::size_t>(got);
     }
@@ -78,7 +75,7 @@ struct RunLog::State {
 
   std::int64_t file_size() const {
     struct stat status {};
-    if (fstat(file, &status) != 0) fail("read");
+    if (fstat(file, &status) != 0) fail("cannot read");
     return status.st_size;
   }
 
@@ -103,7 +100,7 @@ struct RunLog::State {
       if (newline != std::string::npos && is_checkpoint_line(after.substr(0, newline)))
         length += static_cast<std::int64_t>(newline) + 1;
     }
-    if (length < size && ftruncate(file, length) != 0) fail("cut back");
+    if (length < size && ftruncate(file, length) != 0) fail("cannot cut back");
   }
 
   void append(const char* event, const Json& fields) {
@@ -120,7 +117,7 @@ struct RunLog::State {
         // A failure here leaves a partial line, which the next open() cuts off.
         if (ftruncate(file, length) != 0) errno = reason;
         errno = reason;
-        fail("write to");
+        fail("cannot write");
       }
       done += static_cast<std::size_t>(wrote);
     }
@@ -138,7 +135,7 @@ RunLog RunLog::open(const std::string& path, std::int64_t keep_bytes, std::int64
   state->path = path;
   state->restarts = restarts;
   state->file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (state->file < 0) state->fail("open");
+  if (state->file < 0) state->fail("cannot open");
   state->cut_back(keep_bytes);
   return RunLog(std::move(state));
 }
@@ -193,7 +190,7 @@ void RunLog::stop(const StopLine& line) {
 std::int64_t RunLog::length() const { return state_->length; }
 
 void RunLog::sync() {
-  if (fdatasync(state_->file) != 0) state_->fail("flush");
+  if (fdatasync(state_->file) != 0) state_->fail("cannot flush");
 }
 
 }  // namespace spar::report

@@ -16,6 +16,9 @@ namespace spar::store {
 
 namespace {
 
+// Writes of this size are sent to the disk at once, so that it works while the next are prepared; a hint, whose failure the flush will show.
+constexpr std::int64_t early_bytes = std::int64_t{1} << 20;
+
 // What HDF5 adds to the values: headers and alignment, generously.
 constexpr std::int64_t overhead_per_array = 3 * 4096;
 constexpr std::int64_t overhead_per_file = std::int64_t{1} << 17;
@@ -149,8 +152,10 @@ ArrayFileWriter ArrayFileWriter::open_existing(const std::string& final_path, co
 void ArrayFileWriter::write(const std::string& path, Index first_row, Index count, const void* values) {
   const State::Target& target = state_->target(path);
   SPAR_ASSERT(first_row >= 0 && count >= 0 && first_row + count <= target.spec.rows);
-  write_fully(state_->file, state_->final_path, values, static_cast<std::size_t>(count * target.row_bytes),
-              target.values_offset + first_row * target.row_bytes);
+  const std::int64_t offset = target.values_offset + first_row * target.row_bytes;
+  const std::int64_t bytes = count * target.row_bytes;
+  write_fully(state_->file, state_->final_path, values, static_cast<std::size_t>(bytes), offset);
+  if (bytes >= early_bytes) ::sync_file_range(state_->file.get(), offset, bytes, SYNC_FILE_RANGE_WRITE);
 }
 
 void ArrayFileWriter::write_checksum(const std::string& path, int segment, std::uint64_t checksum) {

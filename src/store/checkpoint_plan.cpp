@@ -9,8 +9,6 @@ namespace spar::store {
 
 namespace {
 
-constexpr std::int64_t part_bytes = std::int64_t{256} << 20;
-
 void add_group(std::vector<Attribute>& attributes, const std::string& group, const std::string& format) {
   attributes.push_back(Attribute::of(group, "format", format));
   attributes.push_back(Attribute::of(group, "version", checkpoint_version));
@@ -18,7 +16,7 @@ void add_group(std::vector<Attribute>& attributes, const std::string& group, con
 
 }  // namespace
 
-int checkpoint_parts(std::int64_t bytes, int shards) {
+int checkpoint_parts(std::int64_t bytes, int shards, std::int64_t part_bytes) {
   const std::int64_t needed = std::max<std::int64_t>(1, (bytes + part_bytes - 1) / part_bytes);
   return static_cast<int>(std::min<std::uint64_t>(std::bit_ceil(static_cast<std::uint64_t>(needed)), static_cast<std::uint64_t>(shards)));
 }

@@ -18,13 +18,14 @@ namespace spar::store {
 
 namespace {
 
-CheckpointManifest describe(int shards, const CheckpointInfo& info, const std::vector<TableRows>& tables, const std::vector<PendingRows>& pending) {
+CheckpointManifest describe(int shards, const CheckpointInfo& info, const std::vector<TableRows>& tables, const std::vector<PendingRows>& pending,
+                            std::int64_t part_bytes) {
   CheckpointManifest manifest;
   manifest.info = info;
   manifest.shards = shards;
   for (const TableRows& table : tables) manifest.tables.push_back({table.name, table.total_rows, table.fields});
   for (const PendingRows& rows : pending) manifest.pending.push_back({rows.table, rows.columns});
-  manifest.parts = checkpoint_parts(table_bytes(manifest), shards);
+  manifest.parts = checkpoint_parts(table_bytes(manifest), shards, part_bytes);
   return manifest;
 }
 
@@ -90,10 +91,10 @@ std::int64_t bytes_written(const CheckpointManifest& manifest) {
 
 SaveReport save_checkpoint(const comm::Communicator& communicator, int shards, const std::string& checkpoints_dir, const std::string& nonce,
                            const CheckpointInfo& info, const std::vector<TableRows>& tables, const std::vector<PendingRows>& pending,
-                           const std::function<bool()>& may_commit) {
+                           const std::function<bool()>& may_commit, std::int64_t part_bytes) {
   const auto start = std::chrono::steady_clock::now();
   check_rows(communicator, shards, tables);
-  CheckpointManifest manifest = describe(shards, info, tables, pending);
+  CheckpointManifest manifest = describe(shards, info, tables, pending, part_bytes);
   manifest.path = checkpoints_dir + "/" + info.name;
   const std::string temporary = temporary_name(manifest.path, nonce);
   try {

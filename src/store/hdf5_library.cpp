@@ -9,9 +9,8 @@ std::mutex& library_mutex() {
   return mutex;
 }
 
-// Large arrays start at pages, so that other programs can map them.
-constexpr hsize_t large_array = hsize_t{1} << 20;
-constexpr hsize_t page = 4096;
+// Arrays start at multiples of this, so that other programs can map them as numbers.
+constexpr hsize_t array_alignment = 64;
 
 }  // namespace
 
@@ -35,7 +34,8 @@ Hdf5Id reading_access() {
 Hdf5Id writing_access() {
   Hdf5Id access = reading_access();
   H5Pset_libver_bounds(access.get(), H5F_LIBVER_V18, H5F_LIBVER_V18);
-  H5Pset_alignment(access.get(), large_array, page);
+  H5Pset_alignment(access.get(), array_alignment, array_alignment);
+  H5Pset_small_data_block_size(access.get(), 0);
   return access;
 }
 

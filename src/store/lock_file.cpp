@@ -6,12 +6,12 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <thread>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "descriptor.hpp"
 #include "spar/base/error.hpp"
 #include "spar/store/durable.hpp"
 
@@ -21,23 +21,18 @@ namespace {
 
 void pause_shortly() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
 
-[[noreturn]] void fail(const std::string& directory, int reason) {
-  const std::string sentence = fmt::format("cannot write to the run directory {}: {}", directory, std::strerror(reason));
-  if (reason == EACCES || reason == EPERM || reason == EROFS) throw UserError(sentence + "; choose another --run");
-  throw EnvironmentError(sentence);
-}
-
 // Creates `path`, which must not exist, with `text`; false where it exists.
-bool create_exclusively(const std::string& directory, const std::string& path, const std::string& text) {
-  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (file < 0 && errno == EEXIST) return false;
-  if (file < 0) fail(directory, errno);
-  const ssize_t wrote = write(file, text.data(), text.size());
-  const int reason = wrote < 0 ? errno : ENOSPC;
-  close(file);
-  if (wrote == static_cast<ssize_t>(text.size())) return true;
-  unlink(path.c_str());
-  fail(directory, reason);
+bool create_exclusively(const std::string& path, const std::string& text) {
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!file.valid() && errno == EEXIST) return false;
+  if (!file.valid()) throw_system_failure("cannot write", path, errno);
+  try {
+    write_fully(file, path, text.data(), text.size(), 0);
+  } catch (...) {
+    ::unlink(path.c_str());
+    throw;
+  }
+  return true;
 }
 
 double seconds_of(const timespec& time) { return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec); }
@@ -64,7 +59,7 @@ void LockFile::take(const LockOwner& self) {
   refuse(read_owner(path_));
 }
 
-bool LockFile::create(const LockOwner& self) const { return create_exclusively(directory_, path_, to_text(self)); }
+bool LockFile::create(const LockOwner& self) const { return create_exclusively(path_, to_text(self)); }
 
 bool LockFile::counts(const std::optional<LockOwner>& owner, const LockOwner& self) const {
   if (owner && (is_dead(*owner, self) || is_earlier_start(*owner, self))) return false;
@@ -74,7 +69,7 @@ bool LockFile::counts(const std::optional<LockOwner>& owner, const LockOwner& se
 // By the file server's clock, which need not be ours: the age against a file made just now.
 double LockFile::untouched_seconds(const std::string& file, const LockOwner& self) const {
   const std::string probe = path_ + ".probe-" + self.nonce;
-  create_exclusively(directory_, probe, "now");
+  create_exclusively(probe, "now");
   struct stat now {};
   struct stat touched {};
   const bool known = stat(probe.c_str(), &now) == 0 && stat(file.c_str(), &touched) == 0;
@@ -86,7 +81,7 @@ double LockFile::untouched_seconds(const std::string& file, const LockOwner& sel
 bool LockFile::replace(const std::optional<LockOwner>& stale, const LockOwner& self) {
   const std::string nonce = stale ? stale->nonce : "unreadable";
   const std::string ticket = path_ + ".takeover-" + nonce;
-  if (!create_exclusively(directory_, ticket, self.nonce)) {
+  if (!create_exclusively(ticket, self.nonce)) {
     if (untouched_seconds(ticket, self) >= times_.stale_seconds) unlink(ticket.c_str());
     return false;
   }
@@ -115,7 +110,7 @@ void LockFile::refuse(const std::optional<LockOwner>& owner) const {
 }
 
 void LockFile::touch() const {
-  if (utimensat(AT_FDCWD, path_.c_str(), nullptr, 0) != 0) fail(directory_, errno);
+  if (utimensat(AT_FDCWD, path_.c_str(), nullptr, 0) != 0) throw_system_failure("cannot touch", path_, errno);
 }
 
 bool LockFile::carries(const std::string& nonce) const {

@@ -76,7 +76,7 @@ LockOwner this_process() {
 }
 
 std::string to_text(const LockOwner& owner) {
-  const nlohmann::ordered_json json = {{"format", "spar run lock"},
+  const nlohmann::ordered_json json = {{"format", "spar-run-lock"},
                                        {"version", 1},
                                        {"nonce", owner.nonce},
                                        {"host", owner.host},

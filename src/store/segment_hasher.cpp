@@ -7,11 +7,6 @@
 
 #include "spar/store/array_file.hpp"
 
-// GCC 12 takes the undefined operands of AVX-512 intrinsics, inlined from xxhash, for uninitialised variables.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
 namespace spar::store {
 
 struct alignas(64) SegmentHasher::Stream {

@@ -19,8 +19,8 @@ SystemInfo declare_bpr_mf() {
 )";
   info.settings = {.system = info.name,
                    .takes = {"model.*", "objective.*", "optimizer.*", "sampling.*", "train.*"},
-                   .defaults = {{"optimizer.name", std::string("adagrad"), "the BPR stage of the APR code"},
-                                {"optimizer.learning_rate", 0.05, "the BPR stage of the APR code"}}};
+                   .defaults = {{"optimizer.name", std::string("adagrad"), "APR code, BPR stage"},
+                                {"optimizer.learning_rate", 0.05, "APR code, BPR stage"}}};
   return info;
 }
 

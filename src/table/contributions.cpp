@@ -38,6 +38,10 @@ void add_row(float* left, const float* right, int width) {
   for (int c = 0; c < width; c += lanes) store_lanes(left + c, load_lanes(left + c) + load_lanes(right + c));
 }
 
+void add_scaled_row(float* left, float factor, const float* right, int width) {
+  for (int c = 0; c < width; c += lanes) store_lanes(left + c, load_lanes(left + c) + factor * load_lanes(right + c));
+}
+
 void tree_add_rows(float* const* rows, const std::int32_t* shards, int count, int width) {
   tree_reduce(count, [&](int k) { return shards[k]; }, [&](int left, int right) { add_row(rows[left], rows[right], width); });
 }

@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(wrong_types_ranges_and_choices_are_refused_with_what_would_
   BOOST_TEST(set("parallel.shards=12") ==
              "--set: parallel.shards = 12 is out of range: it must be a power of two from 1 to 1024, or \"auto\"");
   BOOST_TEST(set("parallel.shards=2048") ==
-             "--set: parallel.shards = 2048 is out of range: it must be 1 to 1024, or \"auto\"");
+             "--set: parallel.shards = 2048 is out of range: it must be a power of two from 1 to 1024, or \"auto\"");
   BOOST_TEST(set("parallel.shards=many") ==
              "--set: parallel.shards = \"many\" has the wrong type: it must be an integer or \"auto\"");
   BOOST_TEST(set("evaluate.cutoffs=0") ==
@@ -296,7 +296,7 @@ BOOST_AUTO_TEST_CASE(a_printed_recipe_reads_back_to_the_same_recipe) {
       case SettingKind::real:
         return number(setting);
       case SettingKind::text:
-        if (setting.right != nullptr) return std::string("recall@7");
+        if (setting.keeps != nullptr) return std::string("recall@7");
         return setting.choices.empty() ? word() : setting.choices[generator() % setting.choices.size()];
       case SettingKind::integers:
         return std::vector<std::int64_t>{1 + static_cast<std::int64_t>(generator() % 1000), 3};

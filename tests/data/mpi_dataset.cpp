@@ -1,8 +1,5 @@
-#include <filesystem>
-#include <memory>
-
 #include "sample_dataset.hpp"
-#include "support/scratch.hpp"
+#include "support/shared_folder.hpp"
 #include <boost/test/unit_test.hpp>
 
 #include "spar/base/error.hpp"
@@ -13,27 +10,9 @@
 using namespace spar;
 using namespace spar::data;
 using spar::test::SampleDataset;
-using spar::test::ScratchFolder;
+using spar::test::SharedFolder;
 
 namespace {
-
-/// Rank 0's scratch folder, known to all; gone when every rank is done.
-class SharedFolder {
- public:
-  explicit SharedFolder(const comm::Communicator& communicator) : communicator_(communicator) {
-    if (communicator.is_root()) folder_ = std::make_unique<ScratchFolder>();
-    path_ = communicator.broadcast(folder_ ? folder_->path() : std::string(), 0);
-  }
-  SharedFolder(const SharedFolder&) = delete;
-  SharedFolder& operator=(const SharedFolder&) = delete;
-  ~SharedFolder() { communicator_.barrier(); }
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  const comm::Communicator& communicator_;
-  std::unique_ptr<ScratchFolder> folder_;
-  std::string path_;
-};
 
 void write_together(const comm::Communicator& communicator, const SampleDataset& sample, const std::string& path) {
   DatasetWriter writer = DatasetWriter::create_together(communicator, path, sample.plan());

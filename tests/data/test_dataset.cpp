@@ -79,6 +79,18 @@ BOOST_AUTO_TEST_CASE(the_header_says_what_the_file_holds) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_data_set_without_a_name_has_its_files_name) {
+  const ScratchFolder folder;
+  DatasetPlan plan;
+  DatasetWriter writer = DatasetWriter::create(folder.file("some.data.h5"), plan);
+  for (const Part part : all_parts) {
+    for (int group = 0; group < row_groups; ++group)
+      writer.write_group(part, group, {std::vector<std::int64_t>{0}, {}, {}, {}});
+  }
+  writer.commit();
+  BOOST_TEST(read_header(open_dataset(folder.file("some.data.h5"))).name == "some.data");
+}
+
 BOOST_AUTO_TEST_CASE(any_data_set_comes_back_whole_and_shard_by_shard) {
   const bool held = rc::check("round trip", [] {
     const ScratchFolder folder;

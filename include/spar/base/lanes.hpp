@@ -66,24 +66,11 @@ inline T lane_sum(Lanes<T> v) {
 
 namespace detail {
 
-template <class T>
-struct LaneIndex;
-template <>
-struct LaneIndex<float> {
-  typedef int Vector __attribute__((vector_size(64)));
-};
-template <>
-struct LaneIndex<double> {
-  typedef long long Vector __attribute__((vector_size(128)));
-};
-
 // Sums of neighbours: those of a in the lower half, those of b in the upper.
 template <class T>
 inline Lanes<T> neighbour_sums(Lanes<T> a, Lanes<T> b) {
-  using Mask = typename LaneIndex<T>::Vector;
-  constexpr Mask even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-  constexpr Mask odd = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
-  return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
+         __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
 }
 
 }  // namespace detail

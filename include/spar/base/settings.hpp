@@ -29,8 +29,8 @@ struct Setting {
   bool exclusive_minimum = false;      ///< then minimum itself is refused
   bool may_be_auto = false;            ///< integers: the text "auto" stands for a value that is resolved later
   std::vector<std::string> choices{};  ///< of texts; empty: any
-  std::string (*right)(const SettingValue&) =
-      nullptr;  ///< a further rule: empty where the value keeps it, else what would be right ("a power of two")
+  bool (*keeps)(const SettingValue&) = nullptr;  ///< a further rule beside range and choices
+  std::string rule{};                            ///< that rule and the range in words: "a power of two from 1 to 1024"
   std::string only_with{};  ///< the key that decides whether this setting has any effect; empty: it always has
   std::vector<std::string> only_values{};  ///< the values of `only_with` with which it has
   SettingRole role = SettingRole::identity;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "spar/base/error.hpp"
 #include "spar/base/types.hpp"
 
 /// The only door to MPI. A Communicator is passed explicitly; all its calls are made from the main thread.
@@ -22,6 +23,9 @@ class Environment {
   Environment& operator=(const Environment&) = delete;
 };
 
+/// How many processes the launcher says it started (1 without a launcher), from the environment; known before MPI runs.
+int announced_processes();
+
 /// Ends all ranks at once, for a rank that can no longer reach a barrier. Does not return.
 [[noreturn]] void abort_all(int exit_code);
 
@@ -29,6 +33,8 @@ class Communicator {
  public:
   /// All ranks of the launch.
   static Communicator world();
+  /// This rank by itself: for work that one rank does alone with code that takes a communicator. Not collective.
+  static Communicator alone();
 
   Communicator(Communicator&&) noexcept;
   Communicator& operator=(Communicator&&) noexcept;
@@ -78,7 +84,13 @@ class Communicator {
   int size_ = 1;
 };
 
-/// Runs `action` on every rank and agrees on the outcome: when it throws a spar::Error anywhere, every rank throws an Error of the same code with the sentence of
+/// What agree() throws: every rank throws the same one, so all can leave together.
+class AgreedError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Runs `action` on every rank and agrees on the outcome: when it throws a spar::Error anywhere, every rank throws an AgreedError of the same code with the sentence of
 /// the lowest failing rank. Collective. This is how a mistake that one rank sees makes all ranks leave together.
 void agree(const Communicator& communicator, const std::function<void()>& action);
 

@@ -12,9 +12,8 @@
 /// The data set on disk (docs/formats.md, "Data set"): interactions as CSR by user in three parts, original ids, and
 /// where they came from.
 ///
-///   /                 format = "spar-dataset", version = 1, name, users, items, content, source, ...
-///   /users/ids        text [users]           original ids, by row
-///   /items/ids        text [items]
+///   /                 format = "spar-dataset", version = 1, users, items, train, validation, test, content, source,
+///   split [, name] /users/ids        text [users]           original ids, by row /items/ids        text [items]
 ///   /train/offsets    i64 [users + 1]        interactions of user u: offsets[u] .. offsets[u+1]
 ///   /train/items      u32 [train]            item rows, ascending within a user
 ///   /train/ratings    f32 [train]            optional

@@ -18,7 +18,8 @@ namespace spar::data {
 /// What must be known before the first value is written. Counts by group have row_groups (1,024) entries: entry g is
 /// the sum over the users of group g.
 struct DatasetPlan {
-  std::string name;
+  std::string name;  ///< empty: the file's name without ending, whatever it is when it is read; so equal data are equal
+                     ///< bytes under any name
   std::string source;  ///< where the interactions come from, one phrase
   std::string split;   ///< how train, validation and test were made, one phrase
   Index users = 0;

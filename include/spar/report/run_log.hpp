@@ -71,8 +71,8 @@ struct StopLine {
   double seconds = 0;  ///< of this start, all in all
 };
 
-/// Appends to one log.jsonl. Every line has "event" and "time" (UTC, ISO 8601) and "restarts" first. All failures are EnvironmentErrors that name the file; a line that could not be
-/// written whole is taken back.
+/// Appends to one log.jsonl. Every line has "event" and "time" (UTC, ISO 8601) and "restarts" first. Failures name the file (UserError
+/// where nobody could write there, else EnvironmentError); a line that could not be written whole is taken back.
 class RunLog {
  public:
   /// Opens `path` for appending, creates it where absent. Of an earlier log the first `keep_bytes` bytes stay (0: a new run), cut back to a whole line, and after them the

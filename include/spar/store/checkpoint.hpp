@@ -53,16 +53,19 @@ struct SaveReport {
   double seconds = 0;
 };
 
+/// A part file holds about this many bytes.
+inline constexpr std::int64_t checkpoint_part_bytes = std::int64_t{256} << 20;
+
 /// Writes checkpoints_dir/info.name through a temporary directory that carries `nonce`; collective. Each part file holds an aligned block of shards; the rank of a part's first shard
 /// writes it, the others send it their rows (one message of at most 8 MiB in flight per rank; memory: two such blocks, and the pending rows of a part). `may_commit` is asked on rank 0 between
 /// blocks, so that it may touch run.lock, and right before the final rename (run.lock's nonce is read again there); false ends the save. A checkpoint of the same name is replaced.
 /// On failure (disk full ...) every rank throws the same EnvironmentError, the temporary directory is gone and older checkpoints are untouched.
 SaveReport save_checkpoint(const comm::Communicator& communicator, int shards, const std::string& checkpoints_dir, const std::string& nonce,
                            const CheckpointInfo& info, const std::vector<TableRows>& tables, const std::vector<PendingRows>& pending,
-                           const std::function<bool()>& may_commit);
+                           const std::function<bool()>& may_commit, std::int64_t part_bytes = checkpoint_part_bytes);
 
-/// The number of part files for tables of `bytes` bytes altogether: the least power of two that leaves at most 256 MiB for each, from 1 to `shards`.
-int checkpoint_parts(std::int64_t bytes, int shards);
+/// The number of part files for tables of `bytes` bytes altogether: the least power of two that leaves at most `part_bytes` for each, from 1 to `shards`.
+int checkpoint_parts(std::int64_t bytes, int shards, std::int64_t part_bytes = checkpoint_part_bytes);
 
 /// What the manifest of a checkpoint says.
 struct CheckpointManifest {

@@ -37,6 +37,8 @@ class Contributions {
 
 /// left += right, `width` floats.
 void add_row(float* left, const float* right, int width);
+/// left += factor * right, `width` floats.
+void add_scaled_row(float* left, float factor, const float* right, int width);
 /// Sums rows[k] of ascending shards[k] along the shard tree into rows[0].
 void tree_add_rows(float* const* rows, const std::int32_t* shards, int count, int width);
 

@@ -19,7 +19,7 @@
 ///   send_rows(s), receive_rows(s)                                    width floats a distinct row
 ///   push(s, c, gradients), finish_push(s, c)                         width floats a distinct row
 ///   total(s, c, t), row_of(s, t)                                     the owner's sums, ready for the optimiser
-/// What a rank has for itself is never copied nor sent. Requests of the next step travel while the current one computes (two sets). A step may push twice (channels
+/// What a rank has for itself is never copied nor sent. Requests of the next step travel while the current one computes, and with pipeline = 1 the pushes of the step before (three sets). A step may push twice (channels
 /// 0 and 1: clean gradients, then those at the perturbed rows) and have rows returned in between.
 ///
 /// A *lane* is one maximal aligned subtree of a rank's shards (base/sharding.hpp): the unit that asks, and for which one partial sum a row is sent back. The owner completes the shard
@@ -34,10 +34,13 @@ class RowExchange {
   RowExchange(const comm::Communicator& communicator, const ShardLayout& layout, Table& table, std::size_t most_rows_per_shard, int tag,
               double deadline_seconds, bool copy_own_rows);
 
+  /// Steps that may be in flight together: one whose gradients travel, one that computes, one whose rows are fetched.
+  static constexpr int sets = 3;
+
   /// What the ranks tell each other with every request; the union of all ranks' flags comes out of serve().
   using Flags = std::uint32_t;
 
-  /// Starts sending what each of this rank's shards will need: wanted[k] = distinct global rows of local shard k. `set` is 0 or 1; the lists may go when this returns.
+  /// Starts sending what each of this rank's shards will need: wanted[k] = distinct global rows of local shard k. `set` is 0, 1 or 2; the lists may go when this returns.
   void request(int set, std::span<const std::span<const Index>> wanted, Flags flags, std::int64_t step);
   /// Makes progress on what is in flight; cheap.
   void progress();
@@ -145,7 +148,7 @@ class RowExchange {
   std::vector<std::uint32_t> stamp_;        // by local row: the lane search that met it last
   std::vector<std::uint32_t> stamp_slot_;
   std::uint32_t search_ = 0;
-  std::array<Set, 2> sets_;
+  std::array<Set, sets> sets_;
   std::vector<float*> row_of_contribution_;
   comm::MessageRound id_round_;
   comm::MessageRound slot_round_;

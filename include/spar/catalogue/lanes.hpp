@@ -1,0 +1,55 @@
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__) || defined(__FMA__)
+#include <immintrin.h>
+#endif
+
+/// The widest vector of floats that the processor multiplies and adds in one instruction, as a GCC vector type. Every
+/// operation here works lane by lane, so a lane's result never depends on its neighbours, on the vector's width or on
+/// the level of optimisation.
+namespace spar::catalogue {
+
+#ifdef __AVX512F__
+inline constexpr int lanes = 16;
+#else
+inline constexpr int lanes = 8;
+#endif
+
+using Lanes = float __attribute__((vector_size(lanes * sizeof(float))));
+using IntLanes = std::int32_t __attribute__((vector_size(lanes * sizeof(float))));
+
+/// All lanes = x.
+inline Lanes broadcast(float x) {
+#if defined(__AVX512F__)
+  return _mm512_set1_ps(x);
+#else
+  return Lanes{x, x, x, x, x, x, x, x};
+#endif
+}
+
+/// Aligned to the vector / not.
+inline Lanes load(const float* from) {
+  return *reinterpret_cast<const Lanes*>(from);
+}
+inline void store(float* to, Lanes x) {
+  *reinterpret_cast<Lanes*>(to) = x;
+}
+
+/// a * b + c, rounded once, in every lane and every build: contraction by the compiler needs optimisation, which debug
+/// builds lack.
+inline Lanes fused(Lanes a, Lanes b, Lanes c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  Lanes r;
+  for (int k = 0; k < lanes; ++k) r[k] = std::fma(a[k], b[k], c[k]);
+  return r;
+#endif
+}
+
+}  // namespace spar::catalogue

@@ -1,0 +1,184 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "spar/adversary/perturbation.hpp"
+#include "spar/comm/communicator.hpp"
+#include "spar/data/interactions.hpp"
+#include "spar/data/triple_sampler.hpp"
+#include "spar/optim/update.hpp"
+#include "spar/store/checkpoint.hpp"
+#include "spar/table/row_exchange.hpp"
+#include "spar/table/table.hpp"
+#include "spar/tape/tape.hpp"
+
+/// The data-parallel steps of pairwise factor models, with or without an adversary, in exchange mode "pull" (docs/architecture.md, "A training step"). A step, for a micro-batch of b
+/// triples a shard over r distinct rows of d floats, moves per triple about: 3 rows read (gather), 6 read in cache (two passes over the triple), 3 written (gradients), 3 x 4
+/// (Adagrad reads and writes value and accumulator); with scope batch all but the last twice. Across ranks: 8 bytes of ids and slots and 2 rows (4 with scope batch) a distinct item row.
+namespace spar::game {
+
+/// The adversary of a stage.
+struct Adversary {
+  adversary::PerturbationSettings perturbation;
+  adversary::Scope scope = adversary::Scope::batch;
+  double weight = 1.0;  ///< lambda; 0 leaves the adversary out, so the bits are those of the base
+};
+
+struct PairwiseSetup {
+  const comm::Communicator* communicator = nullptr;
+  ShardLayout layout;
+  table::Table* users = nullptr;
+  table::Table* items = nullptr;
+  const data::UserLists* train = nullptr;  ///< this rank's users
+  std::int64_t total_positives = 0;        ///< of all ranks
+  std::int64_t batch_size = 512;
+  std::uint64_t seed = 1;
+  double l2 = 0.0;
+  bool l2_batch_mean = false;  ///< APR's regulariser: a mean over batch and columns instead of a sum over occurrences
+  bool pipeline = false;
+  double deadline_seconds = 600;
+  Purpose order_purpose = Purpose::shuffle;
+  Purpose negative_purpose = Purpose::negatives;
+};
+
+/// Seconds of the training loop by kind.
+struct LoopSeconds {
+  double compute = 0;
+  double communication = 0;
+  double input = 0;
+};
+
+class PairwiseEngine {
+ public:
+  using Flags = table::RowExchange::Flags;
+
+  /// Set by the engine itself among a step's flags: a loss of some rank is not finite. The other bits are the caller's.
+  static constexpr Flags diverged_flag = Flags{1} << 31;
+
+  /// Collective, like all calls below.
+  explicit PairwiseEngine(const PairwiseSetup& setup);
+  ~PairwiseEngine();
+
+  /// Steps of an epoch: ceil(total positives / batch size).
+  std::int64_t steps() const { return steps_; }
+
+  /// From the next step on: nullptr for none.
+  void set_adversary(const Adversary* adversary);
+  /// Gradients go to the optimiser. `step_count`: steps since the optimiser's state was reset (Adam).
+  void use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count);
+  /// Gradients are added up in tables of the same shape instead (attacks with scope data).
+  void use_accumulators(table::Table* users, table::Table* items);
+
+  /// Prepares the epoch to go on at `first_step`; `pending` are gradients that the stopped run had not applied yet (pipeline).
+  void begin_epoch(std::int64_t epoch, std::int64_t first_step, const std::vector<store::PendingRows>& pending = {});
+  /// One step; returns the union of the flags that all ranks gave one step earlier, 0 in the last step of an epoch.
+  Flags step(Flags flags);
+  /// Applies what is in flight; after it every row is up to date.
+  void end_epoch();
+
+  /// The sentence of this rank's divergence, empty where there was none.
+  const std::string& divergence() const { return divergence_; }
+
+  std::int64_t next_step() const { return step_; }
+  std::int64_t step_count() const { return step_count_; }
+  /// With pipeline: the gradients of the last step, summed and not yet applied, for a checkpoint inside an epoch. State is not changed.
+  std::vector<store::PendingRows> pending();
+
+  /// Sums of the epoch so far, by this rank's shards: clean loss, loss at the perturbed rows. May be set when an epoch goes on.
+  std::vector<double>& losses() { return losses_; }
+  std::vector<double>& perturbed_losses() { return perturbed_losses_; }
+  /// Triples of this rank in this epoch, and those left out because their user has every item.
+  std::int64_t examples() const { return examples_; }
+  std::int64_t skipped() const;
+  const LoopSeconds& seconds() const { return seconds_; }
+  std::int64_t bytes_sent() const;
+  /// The most triples that a step of one shard has, over all shards.
+  std::int64_t most_triples() const { return most_triples_; }
+
+ private:
+  struct Shard;
+  struct Worker;
+  class Stopwatch;
+
+  static constexpr int sets = table::RowExchange::sets;
+  static int set_of(std::int64_t step) { return static_cast<int>(step % sets); }
+
+  // Phases of a step (pairwise_engine.cpp).
+  void sample(std::int64_t step);
+  void request(std::int64_t step);
+  void serve(std::int64_t step);
+  void send_rows(std::int64_t step);
+  void copy_users(std::int64_t step);
+  void for_shards(const std::function<void(int shard, Worker& worker)>& pass);
+  void middle();
+  void finish_previous();
+  void apply(int set);
+  void apply_items(int set);
+  void apply_restored();
+  void move_other_rows(table::Table& table);
+  void accept(table::Table& table, table::Table* accumulator, Index local_row, const float* gradient);
+  std::int64_t batch_count(std::int64_t step) const;
+  double occurrence_l2() const;
+
+  // Passes over one shard, and what joins them (pairwise_passes.cpp).
+  void one_push_step();
+  void batch_scope_step();
+  void push_items(int set, int channel, std::size_t at);
+  void clean_pass(int k, Worker& worker);
+  template <class ItemDelta>
+  void perturbed_pass(int k, Worker& worker, double squares, ItemDelta&& item_delta);
+  void shard_scope_pass(int k, Worker& worker);
+  void sample_scope_pass(int k, Worker& worker);
+  const float* user_row(const Shard& shard, std::size_t j) const;
+  void hand_over_users(const Shard& shard, const float* gradients);
+  void perturb(std::uint32_t table, Index row, const float* gradient, double squares, int width, float* delta) const;
+  void perturb_touched_items(int set, double squares);
+  double direction_square(std::uint32_t table, Index row, const float* gradient) const;
+  double shard_squares(const Shard& shard) const;
+  double global_squares(int set);
+  void check_finite(int k);
+
+  PairwiseSetup setup_;
+  int dim_;
+  int user_width_;
+  int item_width_;
+  int bias_column_;
+  std::int64_t steps_ = 0;
+  std::int64_t most_triples_ = 0;
+  std::vector<std::int64_t> shard_positives_;  // of all shards
+  std::unique_ptr<table::RowExchange> exchange_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Adversary> adversary_;
+  std::unique_ptr<optim::Updater> updater_;
+  table::Table* user_accumulator_ = nullptr;
+  table::Table* item_accumulator_ = nullptr;
+  std::vector<std::uint8_t> moved_users_;  // dense Adam: rows that the step has touched
+  std::vector<std::uint8_t> moved_items_;
+  std::vector<std::span<const Index>> wanted_;
+  std::vector<float*> gradients_;
+  std::vector<store::PendingRows> restored_pending_;
+  Buffer<float> item_deltas_;
+  std::int64_t epoch_ = 0;
+  std::int64_t step_ = 0;
+  std::int64_t step_count_ = 0;
+  std::int64_t examples_ = 0;
+  std::mutex divergence_mutex_;
+  std::string divergence_;
+  Flags posted_flags_ = 0;
+  Flags agreed_flags_ = 0;
+  bool middle_done_ = false;
+  bool unapplied_ = false;         // the last step's gradients wait (pipeline)
+  bool unapplied_summed_ = false;  // and their sums are complete
+  std::array<bool, sets> two_pushes_{};  // the set's gradient is total 0 + weight * total 1
+  std::vector<double> losses_;
+  std::vector<double> perturbed_losses_;
+  LoopSeconds seconds_;
+};
+
+}  // namespace spar::game

@@ -1,0 +1,75 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "spar/base/settings.hpp"
+#include "spar/comm/communicator.hpp"
+#include "spar/data/interactions.hpp"
+#include "spar/game/trainer.hpp"
+#include "spar/systems/factor_model.hpp"
+
+/// A run directory: recipe.toml (resolved), run.json (what it was trained on), log.jsonl, checkpoints/, results/, run.lock (docs/formats.md, "Run directory").
+namespace spar::systems {
+
+/// What run.json says.
+struct RunRecord {
+  std::string recipe_name;
+  std::string data_path;     ///< absolute
+  std::string data_name;
+  std::string data_content;  ///< DatasetHeader::content
+};
+
+struct RunPaths {
+  std::string directory;
+  std::string recipe() const { return directory + "/recipe.toml"; }
+  std::string record() const { return directory + "/run.json"; }
+  std::string log() const { return directory + "/log.jsonl"; }
+  std::string checkpoints() const { return directory + "/checkpoints"; }
+  std::string results() const { return directory + "/results"; }
+};
+
+/// The identity of an experiment: the recipe's identity settings and the content of the data.
+std::string identity_of(const Recipe& recipe, const std::string& data_content);
+
+/// Writes recipe.toml and run.json durably (rank 0 calls it).
+void write_run_files(const RunPaths& paths, const Recipe& recipe, const RunRecord& record);
+
+/// The first setting in which two identities differ, as a sentence for the user ("RUN has adversary.epsilon = 0.5, this command 1: ..."); nothing where they are equal.
+std::optional<std::string> identity_difference(const std::string& run, const std::string& stored, const std::string& wanted, std::int64_t next_epoch);
+
+/// A trained run, opened for evaluation, attack, recommendation or export: any launch with at most `shards` ranks.
+struct OpenRun {
+  RunPaths paths;
+  Recipe recipe;
+  RunRecord record;
+  data::DatasetHeader header;
+  std::unique_ptr<store::ArrayFile> file;
+  ShardLayout layout;
+  store::CheckpointManifest checkpoint;
+  game::TrainingProgress progress;
+  FactorModel model;          ///< values only
+  std::int64_t epoch = 0;     ///< of the checkpoint
+  bool is_best = false;       ///< chosen by validation, not the last
+};
+
+/// Opens DIR at its best or last checkpoint and loads this rank's share; collective. UserError: not a run directory, no checkpoint yet, data set moved or changed.
+OpenRun open_run(const comm::Communicator& communicator, const std::string& directory, const std::string& which);
+
+/// The lists of this rank's users: training, and what a split masks and looks for.
+struct RunLists {
+  data::UserLists train;
+  data::UserLists validation;
+  data::UserLists test;
+  data::UserLists negatives;
+  std::vector<std::uint8_t> seen_items;
+  std::vector<std::uint8_t> chosen_users;
+
+  /// For evaluating `split` ("test": training and validation items are no candidates; "validation": training items).
+  evaluate::EvaluationLists evaluation(const std::string& split, bool sampled) const;
+};
+RunLists read_run_lists(const comm::Communicator& communicator, const store::ArrayFile& file, const data::DatasetHeader& header, const FactorModel& model,
+                        bool with_negatives, bool with_seen);
+
+}  // namespace spar::systems

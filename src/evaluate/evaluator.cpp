@@ -1,0 +1,190 @@
+#include "spar/evaluate/evaluator.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "item_rows.hpp"
+#include "ring.hpp"
+#include "tasks.hpp"
+#include "wave.hpp"
+#include <fmt/format.h>
+
+#include "spar/base/error.hpp"
+#include "spar/base/sharding.hpp"
+#include "spar/base/threads.hpp"
+#include "spar/evaluate/metrics.hpp"
+
+namespace spar::evaluate {
+
+namespace {
+
+// Numbers of one column that are summed over users: how many have a value, their sum, the sum of their squares.
+constexpr std::size_t moments = 3;
+
+// Sums over the users of each shard of this rank, in the order of users.
+class ShardSums {
+ public:
+  ShardSums(const ShardLayout& layout, int rank, Index total_users, std::size_t columns)
+      : users_{total_users, layout.shards},
+        first_shard_(layout.first_shard(rank)),
+        columns_(columns),
+        values_(static_cast<std::size_t>(layout.shard_count(rank)) * columns * moments) {}
+
+  void add(Index user, std::span<const double> row) {
+    double* to = &values_[static_cast<std::size_t>(users_.part_of(user) - first_shard_) * columns_ * moments];
+    for (const double value : row) {
+      if (!std::isnan(value)) {
+        to[0] += 1.0;
+        to[1] += value;
+        to[2] += value * value;
+      }
+      to += moments;
+    }
+  }
+  std::span<const double> values() const { return values_; }
+
+ private:
+  Partition users_;
+  int first_shard_;
+  std::size_t columns_;
+  std::vector<double> values_;
+};
+
+MetricValue summarise(const double* moment) {
+  const double count = moment[0];
+  constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+  MetricValue value{undefined, undefined};
+  if (count > 0) value.mean = moment[1] / count;
+  if (count > 1) {
+    const double variance = std::max(0.0, moment[2] - count * value.mean * value.mean) / (count - 1.0);
+    value.standard_error = std::sqrt(variance / count);
+  }
+  return value;
+}
+
+float greatest(const float* values, Index count, Index stride, int columns) {
+  float most = 0.0F;
+  for (Index k = 0; k < count; ++k) {
+    for (int c = 0; c < columns; ++c) {
+      const float x = std::abs(values[k * stride + c]);
+      // Not std::max: a NaN must win.
+      if (!(x <= most)) most = x;
+      if (std::isnan(most)) return most;
+    }
+  }
+  return most;
+}
+
+// Collective.
+ItemBounds bound_items(const comm::Communicator& communicator, const Scorer& scorer) {
+  ItemBounds bounds;
+  comm::agree(communicator, [&] {
+    bounds.row = greatest(scorer.items.data, scorer.items.rows, scorer.items.stride, scorer.items.dim);
+    if (scorer.item_bias != nullptr) bounds.bias = greatest(scorer.item_bias, scorer.items.rows, scorer.bias_stride, 1);
+    if (std::isfinite(bounds.row) && std::isfinite(bounds.bias)) return;
+    for (Index k = 0; k < scorer.items.rows; ++k) {
+      const float row = greatest(scorer.items.row(k), 1, scorer.items.stride, scorer.items.dim);
+      const float bias = scorer.item_bias != nullptr ? scorer.item_bias[k * scorer.bias_stride] : 0.0F;
+      if (std::isfinite(row) && std::isfinite(bias)) continue;
+      throw DivergenceError(fmt::format("item row {} holds {}: the model's values have left the finite numbers",
+                                        scorer.items.first_row + k, std::isfinite(row) ? bias : row));
+    }
+  });
+  return {static_cast<float>(communicator.max(static_cast<double>(bounds.row))),
+          static_cast<float>(communicator.max(static_cast<double>(bounds.bias)))};
+}
+
+void check_lists(const EvaluationLists& lists, const Scorer& scorer, const EvaluationOptions& options) {
+  SPAR_ASSERT(lists.targets != nullptr);
+  SPAR_ASSERT(scorer.users.rows == 0 || scorer.items.rows == 0 || scorer.users.dim == scorer.items.dim);
+  SPAR_ASSERT(lists.targets->users() == scorer.users.rows);
+  for (const data::UserLists* mask : lists.masked) SPAR_ASSERT(mask->users() == scorer.users.rows);
+  SPAR_ASSERT(options.cold_items || lists.seen_items != nullptr);
+  if (options.protocol == Protocol::sampled && lists.candidates == nullptr) {
+    throw UserError(
+        "the sampled protocol needs fixed candidates for each user, which the data set lacks: use the full ranking, or "
+        "import a set that has them");
+  }
+}
+
+// The metrics of a wave's users, into the sums and, if asked for, the result.
+void collect(Wave& wave, const MetricColumns& columns, const Scorer& scorer, bool per_user, ShardSums& sums,
+             EvaluationResult& result) {
+  const std::size_t width = columns.count();
+  std::vector<double> values(wave.size() * width);
+  for_user_ranges(wave.size(), [&](std::size_t first, std::size_t last, int) {
+    std::vector<double> places;
+    for (std::size_t k = first; k < last; ++k)
+      columns.values(wave.ranks(k, places), std::span(values).subspan(k * width, width));
+  });
+  for (std::size_t k = 0; k < wave.size(); ++k) {
+    const Index user = scorer.users.first_row + wave.user(k).list;
+    const auto row = std::span<const double>(values).subspan(k * width, width);
+    sums.add(user, row);
+    if (!per_user) continue;
+    result.user_rows.push_back(user);
+    result.user_values.insert(result.user_values.end(), row.begin(), row.end());
+  }
+  result.users += static_cast<Index>(wave.size());
+  result.skipped += wave.skipped();
+}
+
+}  // namespace
+
+EvaluationResult evaluate(const comm::Communicator& communicator, int shards, const Scorer& scorer,
+                          const EvaluationLists& lists, const EvaluationOptions& options) {
+  const MetricColumns columns(options);
+  check_lists(lists, scorer, options);
+  const CountRules rules{options.ties, columns.needs_auc(), columns.last_cutoff()};
+  const std::vector<std::uint8_t>* const seen = options.cold_items ? nullptr : lists.seen_items;
+  const ItemBounds bounds = bound_items(communicator, scorer);
+
+  EvaluationResult result;
+  result.names = columns.names();
+  ShardSums sums(ShardLayout{shards, communicator.size()}, communicator.rank(), scorer.total_users, columns.count());
+  ItemRows rows(communicator, shards, scorer, seen);
+  ItemRing ring(communicator, scorer, seen);
+  WorkerScans scans(scorer.items.dim, scorer.users.first_row, lists.masked);
+  Wave wave(scorer, lists, options.cold_items, rules, bounds);
+  const Index end = lists.targets->users();
+  for (Index next = 0; communicator.any(next < end);) {
+    next = wave.fill(next);
+    wave.score_targets(communicator, rows, options.protocol);
+    if (options.protocol == Protocol::full) {
+      ring.each_block([&](const catalogue::ItemBlock& block) {
+        for_user_ranges(wave.size(), [&](std::size_t first, std::size_t last, int worker) {
+          wave.count(scans.of(worker), block, first, last);
+        });
+      });
+      wave.close(scorer.total_items);
+    }
+    collect(wave, columns, scorer, options.per_user, sums, result);
+  }
+
+  result.users = communicator.sum(result.users);
+  result.skipped = communicator.sum(result.skipped);
+  if (result.users == 0) {
+    throw UserError(
+        "nothing to evaluate: none of the chosen users has an item to find that is not masked too, so use a split that "
+        "holds items back");
+  }
+  const auto width = static_cast<int>(columns.count() * moments);
+  const std::vector<double> totals = comm::tree_sum(communicator, shards, sums.values(), width);
+  for (std::size_t c = 0; c < columns.count(); ++c)
+    result.metrics[columns.names()[c]] = summarise(&totals[c * moments]);
+  return result;
+}
+
+std::int64_t evaluation_bytes(int dim, Index rank_users, Index rank_items, const EvaluationOptions& options) {
+  const auto columns = static_cast<std::int64_t>(MetricColumns(options).count());
+  const std::int64_t value_bytes = columns * static_cast<std::int64_t>(sizeof(double));
+  const std::int64_t per_user =
+      options.per_user ? rank_users * (value_bytes + static_cast<std::int64_t>(sizeof(Index))) : 0;
+  const std::int64_t wave =
+      Wave::bytes(rank_users) + std::min<std::int64_t>(rank_users, Wave::most_users) * value_bytes;
+  return wave + per_user + ItemRows::bytes(dim) + ItemRing::bytes(dim, rank_items) + WorkerScans::bytes(dim);
+}
+
+}  // namespace spar::evaluate

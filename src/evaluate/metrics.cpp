@@ -1,0 +1,123 @@
+#include "spar/evaluate/metrics.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "spar/base/error.hpp"
+
+namespace spar::evaluate {
+
+namespace {
+
+// Gains of ideal lists are kept up to here; a longer one is summed when it is met.
+constexpr std::int64_t kept_gains = 4096;
+
+double gain(double place) {
+  return 1.0 / std::log2(place + 2.0);
+}
+
+}  // namespace
+
+const std::vector<std::string>& metric_names() {
+  static const std::vector<std::string> names = {"hr", "ndcg", "precision",   "recall", "recall_min",
+                                                 "f1", "map",  "map_per_hit", "mrr",    "auc"};
+  return names;
+}
+
+MetricColumns::Metric MetricColumns::parse(const std::string& name) {
+  const auto& names = metric_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end())
+    throw UserError(
+        fmt::format("unknown metric \"{}\" in evaluate.metrics: choose from {}", name, fmt::join(names, ", ")));
+  return static_cast<Metric>(found - names.begin());
+}
+
+MetricColumns::MetricColumns(const EvaluationOptions& options) {
+  if (options.metrics.empty())
+    throw UserError(fmt::format("evaluate.metrics is empty: choose from {}", fmt::join(metric_names(), ", ")));
+  const std::string prefix = options.protocol == Protocol::sampled ? "sampled-" : "";
+  for (const std::int64_t cutoff : options.cutoffs) {
+    if (cutoff < 1) throw UserError(fmt::format("evaluate.cutoffs has {}, but a list has at least 1 place", cutoff));
+  }
+  for (const std::string& name : options.metrics) {
+    const Metric metric = parse(name);
+    if (metric == Metric::auc) {
+      columns_.push_back({metric, 0});
+      names_.push_back(prefix + name);
+      needs_auc_ = true;
+      continue;
+    }
+    if (options.cutoffs.empty())
+      throw UserError(fmt::format("evaluate.cutoffs is empty, but {} needs one: for example [10]", name));
+    for (const std::int64_t cutoff : options.cutoffs) {
+      columns_.push_back({metric, cutoff});
+      names_.push_back(fmt::format("{}{}@{}", prefix, name, cutoff));
+      last_cutoff_ = std::max(last_cutoff_, cutoff);
+    }
+  }
+  std::set<std::string> distinct;
+  for (const std::string& name : names_) {
+    if (!distinct.insert(name).second)
+      throw UserError(
+          fmt::format("{} is asked for twice: evaluate.metrics and evaluate.cutoffs must not repeat", name));
+  }
+  ideal_.push_back(0.0);
+  for (std::int64_t k = 0; k < std::min(last_cutoff_, kept_gains); ++k)
+    ideal_.push_back(ideal_.back() + gain(static_cast<double>(k)));
+}
+
+double MetricColumns::value(const Column& column, const UserRanks& user) const {
+  if (column.metric == Metric::auc) return user.auc;
+  const auto cutoff = static_cast<double>(column.cutoff);
+  const auto found = std::lower_bound(user.places.begin(), user.places.end(), cutoff) - user.places.begin();
+  const auto hits = user.places.first(static_cast<std::size_t>(found));
+  const auto count = static_cast<double>(hits.size());
+  const auto targets = static_cast<double>(user.targets);
+  const auto best = static_cast<double>(std::min(user.targets, column.cutoff));
+  const double precision = count / cutoff;
+  const double recall = count / targets;
+  double sum = 0.0;
+  switch (column.metric) {
+    case Metric::hr:
+      return hits.empty() ? 0.0 : 1.0;
+    case Metric::precision:
+      return precision;
+    case Metric::recall:
+      return recall;
+    case Metric::recall_min:
+      return count / best;
+    case Metric::f1:
+      return hits.empty() ? 0.0 : 2.0 * precision * recall / (precision + recall);
+    case Metric::mrr:
+      return hits.empty() ? 0.0 : 1.0 / (hits.front() + 1.0);
+    case Metric::ndcg: {
+      for (const double place : hits) sum += gain(place);
+      const auto ideal = static_cast<std::size_t>(std::min(user.targets, column.cutoff));
+      if (ideal < ideal_.size()) return sum / ideal_[ideal];
+      double all = ideal_.back();
+      for (std::size_t k = ideal_.size() - 1; k < ideal; ++k) all += gain(static_cast<double>(k));
+      return sum / all;
+    }
+    case Metric::map:
+    case Metric::map_per_hit: {
+      for (std::size_t k = 0; k < hits.size(); ++k) sum += static_cast<double>(k + 1) / (hits[k] + 1.0);
+      if (column.metric == Metric::map) return sum / best;
+      return hits.empty() ? 0.0 : sum / count;
+    }
+    case Metric::auc:
+      break;
+  }
+  return user.auc;
+}
+
+void MetricColumns::values(const UserRanks& user, std::span<double> out) const {
+  for (std::size_t c = 0; c < columns_.size(); ++c) out[c] = value(columns_[c], user);
+}
+
+}  // namespace spar::evaluate

@@ -1,0 +1,260 @@
+#include "wave.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "spar/base/error.hpp"
+#include "spar/base/threads.hpp"
+#include "spar/catalogue/count.hpp"
+
+namespace spar::evaluate {
+
+namespace {
+
+// Users that a task scores against pairs of single rows.
+constexpr int users_in_task = 256;
+
+float checked_score(const ItemRow& item, const float* user_row, int dim, Index user, ItemId id) {
+  const float score = item.score(user_row, dim);
+  if (std::isfinite(score)) return score;
+  throw DivergenceError(
+      fmt::format("the score of user row {} and item row {} is {}: the model's values have left the finite numbers",
+                  user, id, score));
+}
+
+bool has_greater_score(const Target& a, const Target& b) {
+  return a.score > b.score;
+}
+
+}  // namespace
+
+Wave::Wave(const Scorer& scorer, const EvaluationLists& lists, bool cold_items, const CountRules& rules,
+           const ItemBounds& bounds)
+    : scorer_(&scorer), lists_(&lists), cold_items_(cold_items), rules_(rules), bounds_(bounds) {}
+
+std::int64_t Wave::bytes(Index rank_users) {
+  const auto users = std::min<std::int64_t>(rank_users, most_users);
+  const auto targets = std::min<std::int64_t>(32 * users, most_targets);
+  return users * static_cast<std::int64_t>(sizeof(WaveUser)) + targets * static_cast<std::int64_t>(sizeof(Target));
+}
+
+bool Wave::is_masked(Index list, ItemId item) const {
+  return std::any_of(lists_->masked.begin(), lists_->masked.end(), [&](const data::UserLists* mask) {
+    const auto items = mask->of(list);
+    return std::binary_search(items.begin(), items.end(), item);
+  });
+}
+
+Index Wave::fill(Index next) {
+  users_.clear();
+  targets_.clear();
+  skipped_ = 0;
+  const Index end = lists_->targets->users();
+  for (; next < end && users_.size() < most_users && targets_.size() < most_targets; ++next) {
+    if (lists_->chosen_users != nullptr && (*lists_->chosen_users)[static_cast<std::size_t>(next)] == 0) continue;
+    WaveUser user;
+    user.list = next;
+    user.begin = targets_.size();
+    for (const ItemId item : lists_->targets->of(next)) {
+      if (is_masked(next, item)) continue;
+      Target target;
+      target.item = item;
+      targets_.push_back(target);
+    }
+    user.end = targets_.size();
+    users_.push_back(user);
+  }
+  return next;
+}
+
+std::size_t Wave::take_items(std::size_t first, Protocol protocol, Index most, std::vector<ItemId>& items) const {
+  items.clear();
+  std::size_t last = first;
+  for (; last < users_.size() && static_cast<Index>(items.size()) < most; ++last) {
+    const WaveUser& user = users_[last];
+    for (std::size_t t = user.begin; t < user.end; ++t) items.push_back(targets_[t].item);
+    if (protocol == Protocol::full) continue;
+    const auto fixed = lists_->candidates->of(user.list);
+    items.insert(items.end(), fixed.begin(), fixed.end());
+  }
+  return last;
+}
+
+void Wave::score_targets(const comm::Communicator& communicator, ItemRows& rows, Protocol protocol) {
+  std::vector<ItemId> items;
+  std::size_t first = 0;
+  while (communicator.any(first < users_.size())) {
+    const std::size_t last = take_items(first, protocol, ItemRows::items_in_fetch(scorer_->items.dim), items);
+    rows.fetch(items);
+    comm::agree(communicator, [&] {
+      const int tasks = static_cast<int>((last - first + users_in_task - 1) / users_in_task);
+      parallel_for(tasks, [&](int task) {
+        const std::size_t begin = first + static_cast<std::size_t>(task) * users_in_task;
+        for (std::size_t k = begin; k < std::min(last, begin + users_in_task); ++k) {
+          score_user(users_[k], rows);
+          if (protocol == Protocol::sampled) count_fixed_candidates(users_[k], rows);
+        }
+      });
+    });
+    first = last;
+  }
+  const auto without = [](const WaveUser& user) { return user.begin == user.end; };
+  skipped_ = std::count_if(users_.begin(), users_.end(), without);
+  std::erase_if(users_, without);
+}
+
+void Wave::score_user(WaveUser& user, const ItemRows& rows) {
+  const int dim = scorer_->items.dim;
+  const float* const row = scorer_->users.row(user.list);
+  std::size_t kept = user.begin;
+  for (std::size_t t = user.begin; t < user.end; ++t) {
+    Target target = targets_[t];
+    const ItemRow item = rows.find(target.item);
+    if (!cold_items_ && !item.seen) continue;
+    target.score = checked_score(item, row, dim, scorer_->users.first_row + user.list, target.item);
+    target.below = catalogue::below(target.score);
+    targets_[kept++] = target;
+  }
+  user.end = kept;
+  user.open = kept;
+  float greatest = 0.0F;
+  for (int k = 0; k < dim; ++k) greatest = std::max(greatest, std::abs(row[k]));
+  const double bound =
+      static_cast<double>(greatest) * static_cast<double>(bounds_.row) * dim + static_cast<double>(bounds_.bias);
+  user.bounded = bound < 0.5 * static_cast<double>(std::numeric_limits<float>::max());
+}
+
+void Wave::count_fixed_candidates(WaveUser& user, const ItemRows& rows) {
+  const auto targets = targets_of(user);
+  std::vector<ItemId> others;
+  for (const ItemId item : lists_->candidates->of(user.list)) {
+    const bool is_target =
+        std::any_of(targets.begin(), targets.end(), [&](const Target& target) { return target.item == item; });
+    if (!is_target && !is_masked(user.list, item) && (cold_items_ || rows.find(item).seen)) others.push_back(item);
+  }
+  std::sort(others.begin(), others.end());
+  others.erase(std::unique(others.begin(), others.end()), others.end());
+  if (others.empty()) user.end = user.begin;  // no candidates were drawn for this user: nothing can be said
+  const auto add = [](Target& target, float score, ItemId item) {
+    target.greater += score > target.score ? 1 : 0;
+    target.at_least += score >= target.score ? 1 : 0;
+    target.before += score > target.score || (score == target.score && item < target.item) ? 1 : 0;
+  };
+  const float* const row = scorer_->users.row(user.list);
+  for (const ItemId item : others) {
+    const float score =
+        checked_score(rows.find(item), row, scorer_->items.dim, scorer_->users.first_row + user.list, item);
+    for (Target& target : targets) add(target, score, item);
+  }
+  for (Target& target : targets) {
+    for (const Target& other : targets) add(target, other.score, other.item);
+  }
+  user.candidates = static_cast<Index>(others.size() + targets.size());
+}
+
+void Wave::count(catalogue::BlockScan& scan, const catalogue::ItemBlock& block, std::size_t first, std::size_t last) {
+  std::vector<catalogue::ScanUser> scanned;
+  std::vector<std::size_t> places;
+  for (std::size_t k = first; k < last; ++k) {
+    if (users_[k].open == users_[k].begin) continue;
+    scanned.push_back({scorer_->users.row(users_[k].list), users_[k].list});
+    places.push_back(k);
+  }
+  std::vector<float> thresholds;
+  std::vector<std::uint32_t> above;
+  scan.scan(scanned, block, [&](std::size_t k, const catalogue::ScoredItems& scored) {
+    return count_piece(users_[places[k]], scored, thresholds, above);
+  });
+}
+
+bool Wave::count_piece(WaveUser& user, const catalogue::ScoredItems& scored, std::vector<float>& thresholds,
+                       std::vector<std::uint32_t>& above) {
+  const auto open = std::span(targets_).subspan(user.begin, user.open - user.begin);
+  const Index end_item = scored.first_item + scored.count;
+  user.excluded += scored.excluded;
+  thresholds.clear();
+  // Of two equal scores the smaller id comes first: items left of the target need the same score, items right of it a
+  // greater one.
+  for (const Target& target : open)
+    thresholds.push_back(static_cast<Index>(target.item) < end_item ? target.score : target.below);
+  if (rules_.needs_ties()) {
+    for (const Target& target : open) thresholds.push_back(target.score);
+    for (const Target& target : open) thresholds.push_back(target.below);
+  }
+  above.assign(thresholds.size(), 0);
+  catalogue::count_above(scored.scores, scored.count, thresholds, above.data());
+  for (std::size_t t = 0; t < open.size(); ++t) {
+    Target& target = open[t];
+    target.before += above[t];
+    const Index inside = static_cast<Index>(target.item) - scored.first_item;
+    if (inside >= 0 && inside < scored.count)
+      target.before += catalogue::count_equal(scored.scores, inside, target.score);
+    if (!rules_.needs_ties()) continue;
+    target.greater += above[open.size() + t];
+    target.at_least += above[2 * open.size() + t];
+  }
+  if (!rules_.auc && user.bounded) drop_hopeless(user);
+  return user.open > user.begin;
+}
+
+// Targets that cannot come to a place that matters any more go to the end of the list.
+void Wave::drop_hopeless(WaveUser& user) {
+  for (std::size_t t = user.begin; t < user.open;) {
+    const std::uint32_t certain = rules_.needs_ties() ? targets_[t].greater : targets_[t].before;
+    if (static_cast<std::int64_t>(certain) < rules_.last_place) {
+      ++t;
+    } else {
+      std::swap(targets_[t], targets_[--user.open]);
+    }
+  }
+}
+
+void Wave::close(Index total_items) {
+  for (WaveUser& user : users_) user.candidates = total_items - user.excluded;
+}
+
+UserRanks Wave::ranks(std::size_t k, std::vector<double>& places) {
+  const auto targets = targets_of(users_[k]);
+  // Equal scores beside each other, in the order of ids.
+  std::sort(targets.begin(), targets.end(),
+            [](const Target& a, const Target& b) { return a.score != b.score ? a.score > b.score : a.item < b.item; });
+  const Index others = users_[k].candidates - users_[k].targets();
+  places.clear();
+  double wins = 0.0;
+  for (auto first = targets.begin(); first != targets.end();) {
+    const auto last = std::upper_bound(first, targets.end(), *first, has_greater_score);
+    for (auto target = first; target != last; ++target) {
+      // A hopeless target was not counted to the end and may not have met itself.
+      const double tied_others =
+          std::max(0.0, static_cast<double>(target->at_least) - static_cast<double>(target->greater) -
+                            static_cast<double>(last - first));
+      const auto better_others = static_cast<double>(target->greater) - static_cast<double>(first - targets.begin());
+      wins += static_cast<double>(others) - better_others - tied_others + 0.5 * tied_others;
+      const double optimistic = static_cast<double>(target->greater) + static_cast<double>(target - first);
+      switch (rules_.ties) {
+        case Ties::by_id:
+          places.push_back(static_cast<double>(target->before));
+          break;
+        case Ties::optimistic:
+          places.push_back(optimistic);
+          break;
+        case Ties::pessimistic:
+          places.push_back(optimistic + tied_others);
+          break;
+        case Ties::mean:
+          places.push_back(optimistic + 0.5 * tied_others);
+          break;
+      }
+    }
+    first = last;
+  }
+  std::sort(places.begin(), places.end());
+  UserRanks ranks{places, users_[k].targets(), std::numeric_limits<double>::quiet_NaN()};
+  if (rules_.auc && others > 0) ranks.auc = wins / (static_cast<double>(others) * static_cast<double>(targets.size()));
+  return ranks;
+}
+
+}  // namespace spar::evaluate

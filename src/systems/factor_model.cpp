@@ -1,0 +1,189 @@
+#include "spar/systems/factor_model.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "spar/base/error.hpp"
+#include "spar/base/random.hpp"
+
+namespace spar::systems {
+
+namespace {
+
+constexpr std::uint32_t user_table = 0;
+constexpr std::uint32_t item_table = 1;
+constexpr std::int64_t triples_per_shard = 64;
+constexpr int fewest_shards = 8;
+
+bool counts_only(const Recipe& recipe) { return recipe.system() == "popularity"; }
+
+}  // namespace
+
+evaluate::Scorer FactorModel::scorer() const {
+  evaluate::Scorer scorer;
+  scorer.users = users->vectors();
+  scorer.items = items->vectors();
+  scorer.item_bias = items->biases();
+  scorer.bias_stride = items->shape().record();
+  scorer.total_users = users->total_rows();
+  scorer.total_items = items->total_rows();
+  return scorer;
+}
+
+int resolve_shards(Recipe& recipe) {
+  if (recipe.is_auto("parallel.shards")) {
+    const std::int64_t batch = recipe.has("train.batch_size") ? recipe.integer("train.batch_size") : 0;
+    const auto wanted = std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, batch / triples_per_shard)));
+    recipe.set("parallel.shards", static_cast<std::int64_t>(std::clamp<std::uint64_t>(wanted, fewest_shards, row_groups)));
+  }
+  return static_cast<int>(recipe.integer("parallel.shards"));
+}
+
+void check_layout(const comm::Communicator& communicator, int shards) {
+  if (communicator.size() <= shards) return;
+  if (communicator.size() > row_groups) throw UserError(fmt::format("{} ranks are more than the {} shards that there can be: start fewer ranks with more threads", communicator.size(), row_groups));
+  throw UserError(fmt::format("{0} ranks need at least {0} shards, but parallel.shards = {1}: add --set parallel.shards={2} (a new experiment: its numbers differ)",
+                              communicator.size(), shards, std::bit_ceil(static_cast<unsigned>(communicator.size()))));
+}
+
+optim::OptimizerSettings optimizer_of(const Recipe& recipe) {
+  optim::OptimizerSettings settings;
+  settings.rule = optim::Rule::sgd;
+  if (counts_only(recipe)) return settings;
+  settings.rule = optim::rule_of(recipe.text("optimizer.name"));
+  settings.learning_rate = static_cast<float>(recipe.real("optimizer.learning_rate"));
+  settings.initial_accumulator = static_cast<float>(recipe.real("optimizer.initial_accumulator"));
+  settings.beta1 = static_cast<float>(recipe.real("optimizer.beta1"));
+  settings.beta2 = static_cast<float>(recipe.real("optimizer.beta2"));
+  settings.epsilon = static_cast<float>(recipe.real("optimizer.epsilon"));
+  // APR's Adagrad has no epsilon beside its accumulator, which starts above zero.
+  if (settings.rule == optim::Rule::adagrad) settings.epsilon = 0.0F;
+  return settings;
+}
+
+table::RowShape user_shape(const Recipe& recipe) {
+  return {counts_only(recipe) ? 1 : static_cast<int>(recipe.integer("model.dim")), false, 0};
+}
+
+table::RowShape item_shape(const Recipe& recipe) {
+  table::RowShape shape = user_shape(recipe);
+  shape.has_bias = !counts_only(recipe) && recipe.flag("model.item_bias");
+  return shape;
+}
+
+FactorModel make_model(const comm::Communicator& communicator, const ShardLayout& layout, const data::DatasetHeader& data, const Recipe& recipe, bool with_state) {
+  optim::OptimizerSettings optimizer = optimizer_of(recipe);
+  if (!with_state) optimizer.rule = optim::Rule::sgd;
+  FactorModel model;
+  const int rank = communicator.rank();
+  model.users = std::make_unique<table::Table>("user", data.users, layout, rank, user_shape(recipe), optimizer);
+  model.items = std::make_unique<table::Table>("item", data.items, layout, rank, item_shape(recipe), optimizer);
+  if (counts_only(recipe)) return model;
+  const auto seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
+  model.users->initialize(seed, user_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
+  model.items->initialize(seed, item_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
+  return model;
+}
+
+game::TrainingPlan plan_of(const Recipe& recipe) {
+  game::TrainingPlan plan;
+  plan.optimizer = optimizer_of(recipe);
+  const std::int64_t epochs = recipe.integer("train.epochs");
+  if (recipe.system() == "apr") {
+    game::Adversary adversary;
+    adversary.perturbation.method = adversary::method_of(recipe.text("adversary.method"));
+    adversary.perturbation.ball = adversary::ball_of(recipe.text("adversary.ball"));
+    adversary.perturbation.epsilon = recipe.real("adversary.epsilon");
+    adversary.perturbation.norm_floor = recipe.real("adversary.norm_floor");
+    adversary.scope = adversary::scope_of(recipe.text("adversary.scope"));
+    adversary.weight = recipe.real("adversary.weight");
+    using adversary::Ball;
+    using adversary::Method;
+    if (adversary.scope == adversary::Scope::sample && adversary.perturbation.method != Method::random &&
+        (adversary.perturbation.method != Method::fgm || adversary.perturbation.ball != Ball::row_l2)) {
+      throw UserError("adversary.scope = \"sample\" perturbs each triple by its own L2 step: it needs adversary.method = \"fgm\" and adversary.ball = \"row_l2\"; scopes shard and batch take all methods and balls");
+    }
+    if (adversary.perturbation.method == Method::random && adversary.perturbation.ball == Ball::global_l2) {
+      throw UserError("adversary.method = \"random\" draws each row on its own: it needs adversary.ball = \"row_l2\" or \"linf\"");
+    }
+    const std::int64_t pretrain = std::min(epochs, recipe.integer("game.pretrain_epochs"));
+    plan.stages.push_back({"bpr", pretrain, std::nullopt});
+    plan.stages.push_back({"apr", epochs, adversary});
+    plan.start_from_best = recipe.text("game.start_from") == "best";
+  } else {
+    plan.stages.push_back({"bpr", epochs, std::nullopt});
+  }
+  plan.validate_every_epochs = recipe.integer("evaluate.every_epochs");
+  plan.patience = plan.validate_every_epochs > 0 ? recipe.integer("evaluate.patience") : 0;
+  plan.checkpoint_every_epochs = recipe.integer("checkpoint.every_epochs");
+  plan.checkpoint_every_minutes = recipe.real("checkpoint.every_minutes");
+  plan.checkpoints_kept = static_cast<int>(recipe.integer("checkpoint.keep"));
+  return plan;
+}
+
+void count_popularity(const comm::Communicator& communicator, const data::UserLists& train, FactorModel& model) {
+  for (Index k = 0; k < model.users->rows(); ++k) *model.users->record(k) = 1.0F;
+  // Owners count what all ranks have of their items; lists go in bounded pieces, so nothing is as long as the data.
+  constexpr std::size_t piece = std::size_t{1} << 22;
+  const Partition& items = model.items->partition();
+  const ShardLayout layout{items.parts, communicator.size()};
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(model.items->rows()));
+  const auto pieces = communicator.max(static_cast<std::int64_t>((train.items.size() + piece - 1) / piece));
+  for (std::int64_t p = 0; p < pieces; ++p) {
+    std::vector<std::vector<std::byte>> outgoing(static_cast<std::size_t>(communicator.size()));
+    const std::size_t begin = std::min(train.items.size(), static_cast<std::size_t>(p) * piece);
+    const std::size_t end = std::min(train.items.size(), begin + piece);
+    for (std::size_t k = begin; k < end; ++k) {
+      const ItemId item = train.items[k];
+      auto& to = outgoing[static_cast<std::size_t>(layout.rank_of(items.part_of(item)))];
+      const auto* bytes = reinterpret_cast<const std::byte*>(&item);
+      to.insert(to.end(), bytes, bytes + sizeof item);
+    }
+    for (const auto& list : communicator.exchange(outgoing)) {
+      for (std::size_t k = 0; k < list.size(); k += sizeof(ItemId)) {
+        ItemId item = 0;
+        std::memcpy(&item, list.data() + k, sizeof item);
+        ++counts[static_cast<std::size_t>(item - model.items->first_row())];
+      }
+    }
+  }
+  for (Index k = 0; k < model.items->rows(); ++k) *model.items->record(k) = static_cast<float>(counts[static_cast<std::size_t>(k)]);
+}
+
+evaluate::EvaluationOptions evaluation_options(const Recipe& recipe) {
+  evaluate::EvaluationOptions options;
+  options.cutoffs = recipe.integers("evaluate.cutoffs");
+  options.metrics = recipe.texts("evaluate.metrics");
+  const std::string& ties = recipe.text("evaluate.ties");
+  using evaluate::Ties;
+  options.ties = ties == "pessimistic" ? Ties::pessimistic : ties == "optimistic" ? Ties::optimistic : ties == "mean" ? Ties::mean : Ties::by_id;
+  options.protocol = recipe.text("evaluate.protocol") == "sampled" ? evaluate::Protocol::sampled : evaluate::Protocol::full;
+  options.cold_items = recipe.flag("evaluate.cold_items");
+  return options;
+}
+
+std::vector<std::uint8_t> choose_users(const comm::Communicator& communicator, Index first_user, Index users, Index most, std::uint64_t seed) {
+  std::vector<std::uint8_t> chosen(static_cast<std::size_t>(users), 1);
+  const Index total = communicator.sum(users);
+  if (most == 0 || total <= most) return chosen;
+  const RandomStream stream(seed, Purpose::validation_users);
+  const auto key = [&](Index k) {
+    const auto row = static_cast<std::uint64_t>(first_user + k);
+    return word64(stream.block(static_cast<std::uint32_t>(row), static_cast<std::uint32_t>(row >> 32)), 0);
+  };
+  // The threshold below which exactly `most` keys lie, found bit by bit: 64 counts, whatever the number of users.
+  std::uint64_t threshold = 0;
+  for (int bit = 63; bit >= 0; --bit) {
+    const std::uint64_t trial = threshold | (std::uint64_t{1} << bit);
+    Index below = 0;
+    for (Index k = 0; k < users; ++k) below += key(k) < trial ? 1 : 0;
+    if (communicator.sum(below) <= most) threshold = trial;
+  }
+  for (Index k = 0; k < users; ++k) chosen[static_cast<std::size_t>(k)] = key(k) < threshold ? 1 : 0;
+  return chosen;
+}
+
+}  // namespace spar::systems
