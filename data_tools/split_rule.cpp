@@ -113,9 +113,9 @@ ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given
       throw UserError("a temporal split needs a time for every interaction, which the input lacks");
   }
   if (rules.test_from && split.test != SplitKind::temporal)
-    throw UserError("a first time of the test part needs --split temporal");
+    throw UserError("--test-from needs --split temporal");
   if (rules.validation_from && split.validation != SplitKind::temporal) {
-    throw UserError("a first time of the validation part needs --validation temporal");
+    throw UserError("--validation-from needs --validation temporal");
   }
   split.test_from = rules.test_from.value_or(0);
   split.validation_from = rules.validation_from.value_or(0);
