@@ -151,6 +151,12 @@ class Cluster:
             texts.append(f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-30:]))
         return "\n".join(texts)
 
+    def nodes_of(self, number):
+        return self.run("scontrol", "show", "hostnames", self.job(number)["NodeList"]).split()
+
+    def start_node(self, node):
+        self.run("slurmd", "-N", node, "-f", self.scratch / "slurm.conf")
+
     def lose_node(self, node):
         """Kills a node as a power cut would: its slurmd, its step daemons and all that they started."""
         doomed = [int((self.scratch / f"slurmd.{node}.pid").read_text())]
@@ -175,7 +181,7 @@ class Cluster:
         self._start_munge()
         self.run("slurmctld", "-i", "-f", self.scratch / "slurm.conf")
         for node in self.nodes:
-            self.run("slurmd", "-N", node, "-f", self.scratch / "slurm.conf")
+            self.start_node(node)
         self.wait_for(
             lambda: self.run("sinfo", "-h", "-t", "idle", "-o", "%D", check=False) == str(len(self.nodes)), 30, "idle nodes"
         )
