@@ -13,6 +13,7 @@ const std::vector<Verb>& all_verbs() {
       attack_verb(),
       recommend_verb(),
       export_verb(),
+      plan_verb(),
       inspect_verb(),
       systems_verb(),
       settings_verb(),
