@@ -228,7 +228,8 @@ double TrainingRun::validate(std::int64_t, const std::string&) {
   lists.chosen_users = &validation_users_;
   last_validation_ = evaluate::evaluate(communicator_, layout_.shards, model_.scorer(), lists, evaluation_);
   validation_seconds_ = now() - begin;
-  return last_validation_.metrics.at(recipe_.text("evaluate.select_by")).mean;
+  // One metric was asked for; with a sampled protocol its name says so.
+  return last_validation_.metrics.at(last_validation_.names.front()).mean;
 }
 
 void TrainingRun::show(const std::string& stage, std::int64_t epoch, bool keep) {

@@ -10,6 +10,7 @@ const std::vector<Verb>& all_verbs() {
       split_verb(),
       synth_verb(),
       train_verb(),
+      evaluate_verb(),
       attack_verb(),
       recommend_verb(),
       export_verb(),

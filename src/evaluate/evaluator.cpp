@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
+#include <optional>
 
 #include "item_rows.hpp"
 #include "ring.hpp"
@@ -135,8 +135,12 @@ void collect(Wave& wave, const MetricColumns& columns, const Scorer& scorer, boo
 
 EvaluationResult evaluate(const comm::Communicator& communicator, int shards, const Scorer& scorer,
                           const EvaluationLists& lists, const EvaluationOptions& options) {
-  const MetricColumns columns(options);
-  check_lists(lists, scorer, options);
+  std::optional<MetricColumns> parsed;
+  comm::agree(communicator, [&] {
+    parsed.emplace(options);
+    check_lists(lists, scorer, options);
+  });
+  const MetricColumns& columns = *parsed;
   const CountRules rules{options.ties, columns.needs_auc(), columns.last_cutoff()};
   const std::vector<std::uint8_t>* const seen = options.cold_items ? nullptr : lists.seen_items;
   const ItemBounds bounds = bound_items(communicator, scorer);
@@ -165,11 +169,12 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
 
   result.users = communicator.sum(result.users);
   result.skipped = communicator.sum(result.skipped);
-  if (result.users == 0) {
+  comm::agree(communicator, [&] {
+    if (result.users > 0) return;
     throw UserError(
         "nothing to evaluate: none of the chosen users has an item to find that is not masked too, so use a split that "
         "holds items back");
-  }
+  });
   const auto width = static_cast<int>(columns.count() * moments);
   const std::vector<double> totals = comm::tree_sum(communicator, shards, sums.values(), width);
   for (std::size_t c = 0; c < columns.count(); ++c)
