@@ -215,10 +215,15 @@ Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const Spil
     ImportReport::Input entry{input.path, input_part_name(input.part), input.describe(), 0, 0, 0};
     InputStages stages(input, input.source->name(), records, entry, rows, ordered);
     ChunkReader reader(*input.source, 0, chunk_bytes);
-    if (threads() == 1) {
-      run_serially(reader, input, stages);
-    } else {
-      run_in_parallel(reader, input, stages);
+    try {
+      if (threads() == 1) {
+        run_serially(reader, input, stages);
+      } else {
+        run_in_parallel(reader, input, stages);
+      }
+    } catch (const UserError&) {
+      input.source->check_rest();
+      throw;
     }
     input.source.reset();
     if (!negatives) {

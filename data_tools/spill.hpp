@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-
 /// Intermediate records: the first of them in memory, the others on disk.
 namespace spar::data_tools {
 

@@ -112,8 +112,7 @@ ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given
     if (*kind == SplitKind::temporal && !has_times)
       throw UserError("a temporal split needs a time for every interaction, which the input lacks");
   }
-  if (rules.test_from && split.test != SplitKind::temporal)
-    throw UserError("--test-from needs --split temporal");
+  if (rules.test_from && split.test != SplitKind::temporal) throw UserError("--test-from needs --split temporal");
   if (rules.validation_from && split.validation != SplitKind::temporal) {
     throw UserError("--validation-from needs --validation temporal");
   }
