@@ -5,6 +5,7 @@
 #include <map>
 #include <system_error>
 
+#include "checkpoint_plan.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -117,6 +118,8 @@ void sweep_checkpoints(const std::string& checkpoints_dir, int keep, const std::
   for (const Candidate& candidate : candidates(checkpoints_dir)) {
     const bool named = std::find(keep_names.begin(), keep_names.end(), candidate.name) != keep_names.end();
     bool sound = true;
+    std::error_code unknown;
+    const bool ours = fs::exists(path(candidate.directory) + "/" + manifest_file, unknown);
     try {
       read_manifest(path(candidate.directory));
     } catch (const Error&) {
@@ -124,7 +127,6 @@ void sweep_checkpoints(const std::string& checkpoints_dir, int keep, const std::
     }
     // A damaged checkpoint newer than those kept stays: it is news to the user, and the next save of its name replaces
     // it.
-    const bool ours = sound || fs::exists(path(candidate.directory) + "/manifest.json");
     if (ours && !named && kept >= keep) delete_checkpoint(allowed(candidate.directory), nonce);
     if (sound && kept < keep) ++kept;
   }

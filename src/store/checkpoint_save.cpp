@@ -1,5 +1,6 @@
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <sys/statvfs.h>
 
 #include "checkpoint_directory.hpp"
@@ -107,10 +108,11 @@ SaveReport save_checkpoint(const comm::Communicator& communicator, int shards, c
     comm::agree(communicator, [&] {
       if (communicator.is_root()) make_temporary(checkpoints_dir, temporary, table_bytes(manifest));
     });
+    std::optional<RankSaver> saver;
+    comm::agree(communicator,
+                [&] { saver.emplace(communicator, manifest, temporary, nonce, tables, pending, may_commit); });
     RankSaver::Written written;
-    comm::agree(communicator, [&] {
-      written = RankSaver(communicator, manifest, temporary, nonce, tables, pending, may_commit).run();
-    });
+    comm::agree(communicator, [&] { written = saver->run(); });
     collect_parts(communicator, written, manifest);
     comm::agree(communicator, [&] {
       if (communicator.is_root()) finish(manifest, temporary, nonce, may_commit);

@@ -2,8 +2,10 @@
 
 #include <cstring>
 #include <filesystem>
+#include <system_error>
 
 #include "spar/base/error.hpp"
+#include "spar/store/durable.hpp"
 
 namespace spar::store {
 
@@ -65,7 +67,9 @@ void PartWriter::add(std::size_t table, const RowRange& rows, const float* block
 CheckpointManifest::Part PartWriter::commit() {
   file_.commit();
   entry_.content = ArrayFile::open(path_, part_format, checkpoint_version).text_attribute("/", "content");
-  entry_.bytes = static_cast<std::int64_t>(std::filesystem::file_size(path_));
+  std::error_code failure;
+  entry_.bytes = static_cast<std::int64_t>(std::filesystem::file_size(path_, failure));
+  if (failure) throw_system_failure("cannot write", path_, failure.value());
   return entry_;
 }
 
