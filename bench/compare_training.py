@@ -60,7 +60,7 @@ class Bench:
         return json.loads(run([self.spar, "inspect", data, "--json"]))
 
     def bare_rate(self, system, batch, counts):
-        out = run(["taskset", "-c", self.cores[-1], self.bare, "--json", "--system", system, "--batch", batch,
+        out = run(["taskset", "-c", self.cores[-1], self.bare, "--json", "--clock", "wall", "--system", system, "--batch", batch,
                    "--users", counts["users"], "--items", counts["items"], "--seconds", self.arguments.seconds])
         return json.loads(out.splitlines()[-1])["median"]
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """BPR and APR (scope batch) in PyTorch, as a practised user would write them: for a comparison of speed.
 
-    pip install torch --index-url https://download.pytorch.org/whl/cpu
+    pip install torch        # a build for the processor is enough
     taskset -c 1 bench/peers/pairwise_pytorch.py --users 37501 --items 9836 --batch 512 4096
 
 Sparse embedding gradients with torch.optim.Adagrad (accumulator 0.1 at first), which touches the batch's rows only.
