@@ -27,7 +27,7 @@ struct Block {
 /// Blocks on disk.
 class BlockStore {
  public:
-  explicit BlockStore(const std::string& target, std::size_t blocks) : file_(target), extents_(blocks) {}
+  BlockStore(const SpillPlace& place, std::size_t blocks) : file_(place), extents_(blocks) {}
 
   std::size_t count() const { return extents_.size(); }
   /// Any threads, different blocks.

@@ -242,7 +242,7 @@ void report_drops(const Drops& drops, const CleaningRules& rules, bool ratings, 
 
 }  // namespace
 
-Collection clean(Records records, const CleaningRules& rules, const std::string& target, ImportReport& report) {
+Collection clean(Records records, const CleaningRules& rules, const SpillPlace& place, ImportReport& report) {
   Collection collection;
   collection.schema = records.schema;
   collection.given_validation = records.parts[1] != nullptr;
@@ -250,7 +250,7 @@ Collection clean(Records records, const CleaningRules& rules, const std::string&
   collection.items_with_rows = records.items_with_rows;
   collection.user_counts.resize(records.users.size());
   collection.item_counts.resize(records.items.size());
-  collection.blocks = std::make_unique<BlockStore>(target, records.buckets);
+  collection.blocks = std::make_unique<BlockStore>(place, records.buckets);
 
   const Cleaner cleaner{records, rules, collection};
   std::vector<Scratch> scratches(static_cast<std::size_t>(threads()));

@@ -87,7 +87,7 @@ void write_dataset(const Collection& collection, const RowMap& users, const RowM
                    const Title& title, ImportReport& report) {
   const std::int64_t kept = sum(collection.user_counts);
   const std::size_t ranges = range_count(kept);
-  auto file = std::make_unique<SpillFile>(title.to);
+  auto file = std::make_unique<SpillFile>(title.place);
   std::vector<std::unique_ptr<PlacerWorker>> workers;
   for (int k = 0; k < threads(); ++k) workers.push_back(std::make_unique<PlacerWorker>(split, *file, ranges));
   Placer placer(collection, users, items, split);

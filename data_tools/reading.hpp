@@ -43,7 +43,7 @@ Schema common_schema(const std::vector<Input>& inputs, bool ordered, std::vector
 
 /// Reads all inputs in parallel; ids are numbered by first appearance whatever the number of threads. Adds one entry an
 /// input to report.inputs. UserError for the first line in the order of the inputs that cannot be read.
-Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const ImportOptions& options,
+Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const SpillPlace& place, bool ordered,
                     ImportReport& report);
 
 }  // namespace spar::data_tools

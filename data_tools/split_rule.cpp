@@ -113,9 +113,9 @@ ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given
       throw UserError("a temporal split needs a time for every interaction, which the input lacks");
   }
   if (rules.test_from && split.test != SplitKind::temporal)
-    throw UserError("a first time of the test part needs --split temporal");
+    throw UserError("--test-from needs --split temporal");
   if (rules.validation_from && split.validation != SplitKind::temporal) {
-    throw UserError("a first time of the validation part needs --validation temporal");
+    throw UserError("--validation-from needs --validation temporal");
   }
   split.test_from = rules.test_from.value_or(0);
   split.validation_from = rules.validation_from.value_or(0);
@@ -194,6 +194,17 @@ void find_moments(const Collection& collection, const SplitRules& rules, Resolve
   }
 }
 
+namespace {
+
+/// A bijection of 64-bit numbers that scatters them (the finalizer of MurmurHash3; A. Appleby, 2011).
+std::uint64_t scattered(std::uint64_t number) {
+  number = (number ^ (number >> 33)) * 0xff51afd7ed558ccdU;
+  number = (number ^ (number >> 33)) * 0xc4ceb9fe1a85ec53U;
+  return number ^ (number >> 33);
+}
+
+}  // namespace
+
 void Splitter::take_last(const UserList& list, std::uint8_t mark) const {
   std::size_t last = list.parts.size();
   std::size_t count = 0;
@@ -208,23 +219,27 @@ void Splitter::take_last(const UserList& list, std::uint8_t mark) const {
 }
 
 void Splitter::take_drawn(const UserList& list, std::uint8_t mark, SplitKind kind, double ratio, int half) {
-  const auto low = [](std::uint64_t word) { return static_cast<std::uint32_t>(word); };
-  const auto high = [](std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); };
+  const auto user = static_cast<std::uint32_t>(list.user_hash);
+  const std::uint64_t key = word64(stream_.block(user, static_cast<std::uint32_t>(list.user_hash >> 32)), half);
   draws_.clear();
+  Draw smallest{~std::uint64_t{0}, 0};
+  std::uint32_t count = 0;
   for (std::uint32_t k = 0; k < list.parts.size(); ++k) {
     if (list.parts[k] != training) continue;
-    const std::uint64_t item = list.item_hashes[list.items[k]];
-    draws_.push_back(
-        {word64(stream_.block(low(list.user_hash), high(list.user_hash), low(item), high(item)), half), k});
+    ++count;
+    const Draw draw{scattered(list.item_hashes[list.items[k]] ^ key), k};
+    if (draw.number < smallest.number) smallest = draw;
+    if (kind == SplitKind::ratio) draws_.push_back(draw);
   }
-  if (draws_.size() < 2) return;
-  const auto share = static_cast<std::size_t>(ratio * static_cast<double>(draws_.size()) + 1e-9);
-  const std::size_t count = kind == SplitKind::ratio ? std::max<std::size_t>(share, 1) : 1;
-  const auto smaller = [](const Draw& a, const Draw& b) {
-    return std::pair(a.number, a.place) < std::pair(b.number, b.place);
-  };
-  std::nth_element(draws_.begin(), draws_.begin() + static_cast<std::ptrdiff_t>(count - 1), draws_.end(), smaller);
-  for (std::size_t k = 0; k < count; ++k) list.parts[draws_[k].place] = mark;
+  if (count < 2) return;
+  const auto share = static_cast<std::size_t>(ratio * static_cast<double>(count) + 1e-9);
+  if (kind != SplitKind::ratio || share < 2) {
+    list.parts[smallest.place] = mark;
+    return;
+  }
+  const auto less = [](const Draw& a, const Draw& b) { return a.number < b.number; };
+  std::nth_element(draws_.begin(), draws_.begin() + static_cast<std::ptrdiff_t>(share - 1), draws_.end(), less);
+  for (std::size_t k = 0; k < share; ++k) list.parts[draws_[k].place] = mark;
 }
 
 void Splitter::take(const UserList& list, data::Part part, SplitKind kind, double ratio, std::int64_t from) {

@@ -44,8 +44,9 @@ ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given
 /// the same.
 void find_moments(const Collection& collection, const SplitRules& rules, ResolvedSplit& split);
 
-/// Assigns the parts of one user. The random number of a pair depends on the seed and the two ids only (Philox counter:
-/// the two hashes), so neither the input's order nor other users matter; the draw of the test part and that of the
+/// Assigns the parts of one user. Drawn interactions are those with the smallest numbers scatter(hash of the item's id
+/// ^ key of the user), where the key is the Philox block at the hash of the user's id: a draw depends on the seed and
+/// the two ids only, neither on the input's order nor on other users, and the draws of the test part and of the
 /// validation part are independent.
 class Splitter {
  public:

@@ -17,6 +17,7 @@
 #include "spar/store/durable.hpp"
 #include "spar/store/run_lock.hpp"
 #include "spar/systems/run_directory.hpp"
+#include "spar/systems/start_vectors.hpp"
 #include "spar/systems/system.hpp"
 
 namespace spar::cli {
@@ -137,6 +138,10 @@ void TrainingRun::build() {
   lists_ = systems::read_run_lists(communicator_, *file_, header_, model_, sampled,
                                    recipe_.system() != "popularity" && !evaluation_.cold_items);
   if (recipe_.system() == "popularity") return;
+  if (!recipe_.text("model.init").empty() && !resume_) {
+    const std::string note = systems::load_start_vectors(communicator_, recipe_.text("model.init"), *file_, header_, model_);
+    if (!note.empty()) progress_.line("warning: " + note);
+  }
   game::PairwiseSetup setup;
   setup.communicator = &communicator_;
   setup.layout = layout_;

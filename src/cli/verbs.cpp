@@ -5,10 +5,24 @@
 namespace spar::cli {
 
 const std::vector<Verb>& all_verbs() {
+  // One verb a line.
+  // clang-format off
   static const std::vector<Verb> verbs{
-      import_verb(), split_verb(),   synth_verb(),   train_verb(),    attack_verb(),     recommend_verb(),
-      export_verb(), inspect_verb(), systems_verb(), settings_verb(), completion_verb(), man_verb(),
+      import_verb(),
+      split_verb(),
+      synth_verb(),
+      train_verb(),
+      attack_verb(),
+      recommend_verb(),
+      export_verb(),
+      plan_verb(),
+      inspect_verb(),
+      systems_verb(),
+      settings_verb(),
+      completion_verb(),
+      man_verb(),
   };
+  // clang-format on
   return verbs;
 }
 

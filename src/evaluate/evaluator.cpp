@@ -114,7 +114,7 @@ void collect(Wave& wave, const MetricColumns& columns, const Scorer& scorer, boo
              EvaluationResult& result) {
   const std::size_t width = columns.count();
   std::vector<double> values(wave.size() * width);
-  for_user_ranges(wave.size(), [&](std::size_t first, std::size_t last, int) {
+  for_user_ranges(wave.size(), most_users_in_task, [&](std::size_t first, std::size_t last, int) {
     std::vector<double> places;
     for (std::size_t k = first; k < last; ++k)
       columns.values(wave.ranks(k, places), std::span(values).subspan(k * width, width));
@@ -154,7 +154,7 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
     wave.score_targets(communicator, rows, options.protocol);
     if (options.protocol == Protocol::full) {
       ring.each_block([&](const catalogue::ItemBlock& block) {
-        for_user_ranges(wave.size(), [&](std::size_t first, std::size_t last, int worker) {
+        for_user_ranges(wave.size(), most_users_in_task, [&](std::size_t first, std::size_t last, int worker) {
           wave.count(scans.of(worker), block, first, last);
         });
       });

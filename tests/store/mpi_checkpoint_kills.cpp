@@ -1,19 +1,17 @@
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <random>
+#include <spawn.h>
 #include <string>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
-#include <boost/test/unit_test.hpp>
-
 #include "store/checkpoint_case.hpp"
+#include <boost/test/unit_test.hpp>
 
 extern char** environ;
 
@@ -34,16 +32,18 @@ std::string name_of(int version) {
   return "epoch-" + std::string(6 - digits.size(), '0') + digits;
 }
 
-// A child is this program again, told by its environment what to do; it must not believe that it is a rank of the parent's launch.
+// A child is this program again, told by its environment what to do; it must not believe that it is a rank of the
+// parent's launch.
 std::vector<std::string> child_environment(const std::string& folder) {
   std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
-    const bool of_launch = text.rfind("PMIX_", 0) == 0 || text.rfind("OMPI_COMM_", 0) == 0 || text.rfind("OMPI_MCA_orte", 0) == 0 ||
-                           text.rfind("OMPI_MCA_ess", 0) == 0 || text.rfind("OMPI_MCA_pmix", 0) == 0 || text.rfind("OMPI_MCA_initial", 0) == 0 ||
-                           text.rfind("OMPI_UNIVERSE", 0) == 0 || text.rfind("OMPI_APP", 0) == 0 || text.rfind("OMPI_FILE", 0) == 0 ||
-                           text.rfind("OMPI_COMMAND", 0) == 0 || text.rfind("OMPI_ARGV", 0) == 0 || text.rfind("OMPI_NUM_APP", 0) == 0 ||
-                           text.rfind("OMPI_FIRST_RANKS", 0) == 0;
+    const bool of_launch =
+        text.rfind("PMIX_", 0) == 0 || text.rfind("OMPI_COMM_", 0) == 0 || text.rfind("OMPI_MCA_orte", 0) == 0 ||
+        text.rfind("OMPI_MCA_ess", 0) == 0 || text.rfind("OMPI_MCA_pmix", 0) == 0 ||
+        text.rfind("OMPI_MCA_initial", 0) == 0 || text.rfind("OMPI_UNIVERSE", 0) == 0 ||
+        text.rfind("OMPI_APP", 0) == 0 || text.rfind("OMPI_FILE", 0) == 0 || text.rfind("OMPI_COMMAND", 0) == 0 ||
+        text.rfind("OMPI_ARGV", 0) == 0 || text.rfind("OMPI_NUM_APP", 0) == 0 || text.rfind("OMPI_FIRST_RANKS", 0) == 0;
     if (!of_launch) variables.push_back(text);
   }
   variables.push_back("SPAR_TEST_FOLDER=" + folder);
@@ -72,7 +72,8 @@ int finished_version(const std::string& folder) {
 }
 
 void wait_for_version(const std::string& folder, int version) {
-  for (int turn = 0; turn < 3000 && finished_version(folder) < version; ++turn) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int turn = 0; turn < 3000 && finished_version(folder) < version; ++turn)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   BOOST_CHECK_GE(finished_version(folder), version);
 }
 
@@ -104,7 +105,8 @@ BOOST_AUTO_TEST_CASE(save_until_killed, *boost::unit_test::disabled()) {
   std::ofstream finished(folder + "/finished", std::ios::app);
   for (int version = finished_version(folder) + 1; version < 10'000; ++version) {
     tables.fill(version);
-    save_checkpoint(alone, shards, folder + "/checkpoints", nonce, info_of(name_of(version)), tables.rows(), pending_of(tables), always, part_bytes);
+    save_checkpoint(alone, shards, folder + "/checkpoints", nonce, info_of(name_of(version)), tables.rows(),
+                    pending_of(tables), always, part_bytes);
     finished << version << std::endl;
     sweep_checkpoints(folder + "/checkpoints", 2, {}, nonce, always);
   }
