@@ -83,7 +83,7 @@ void declare(OptionSet& set, RecommendOptions& options) {
   set.text("--users-from", "FILE", options.users_from, "A file with one original id a line; -: standard input");
   set.integer("--top", "N", options.top, {1, 100000}, "Items for each user");
   set.choice("--format", {"tsv", "jsonl"}, options.format,
-             "user, item, score, place in columns, or one JSON object a user");
+             "Columns user, place, item and score, or one JSON object a user");
   declare_checkpoint(set, options.checkpoint);
   declare_work(set, options);
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <numeric>
 
 #include "spar/base/error.hpp"
 
@@ -38,33 +37,57 @@ std::int32_t SlotFinder::find(std::uint64_t key, bool& fresh) {
   }
 }
 
+namespace {
+
+// Whether an ascending list holds an item: halves without branches down to a few cache lines, then compares all of them.
+bool has_item(std::span<const ItemId> list, ItemId item) {
+  constexpr std::size_t scanned = 32;
+  const ItemId* first = list.data();
+  std::size_t count = list.size();
+  while (count > scanned) {
+    const std::size_t half = count / 2;
+    first += first[half] <= item ? half : 0;
+    count -= half;
+  }
+  unsigned found = 0;
+  for (std::size_t k = 0; k < count; ++k) found |= first[k] == item ? 1U : 0U;
+  return found != 0;
+}
+
+}  // namespace
+
 TripleSampler::TripleSampler(const UserLists& lists, Index first_user, Index users, int shard, Index total_items,
                              std::uint64_t seed, Purpose order_purpose, Purpose negative_purpose)
     : lists_(&lists),
       first_user_(first_user),
       shard_(shard),
       total_items_(total_items),
-      first_entry_(lists.offsets[static_cast<std::size_t>(first_user)]),
+      users_(users),
       order_stream_(seed, order_purpose),
       negative_stream_(seed, negative_purpose) {
-  positives_ = lists.offsets[static_cast<std::size_t>(first_user + users)] - first_entry_;
+  positives_ = lists.offsets[static_cast<std::size_t>(first_user + users)] - lists.offsets[static_cast<std::size_t>(first_user)];
   SPAR_ASSERT(positives_ < (std::int64_t{1} << 32));
   order_.resize(static_cast<std::size_t>(positives_));
-  user_of_.reserve(order_.size());
-  for (Index u = 0; u < users; ++u)
-    user_of_.insert(user_of_.end(), lists.of(first_user + u).size(), static_cast<std::uint32_t>(u));
+}
+
+void TripleSampler::fill_order() {
+  auto out = order_.begin();
+  for (Index u = 0; u < users_; ++u) {
+    for (const ItemId item : lists_->of(first_user_ + u)) *out++ = {static_cast<std::uint32_t>(u), item};
+  }
 }
 
 // Fisher and Yates' shuffle, from the unshuffled list each time: an epoch's order depends on no earlier epoch.
 void TripleSampler::begin_epoch(std::int64_t epoch) {
   epoch_ = epoch;
   skipped_ = 0;
-  std::iota(order_.begin(), order_.end(), 0U);
+  fill_order();
   RandomStream::Block block{};
   for (auto k = static_cast<std::uint32_t>(order_.size()); k > 1; --k) {
     const std::uint32_t pair = (k - 1) / 2;
-    if ((k - 1) % 2 == 1 || k == order_.size())
+    if ((k - 1) % 2 == 1 || k == order_.size()) {
       block = order_stream_.block(pair, static_cast<std::uint32_t>(shard_), 0, static_cast<std::uint32_t>(epoch));
+    }
     const auto other = bounded(word64(block, static_cast<int>((k - 1) % 2)), k);
     std::swap(order_[k - 1], order_[other]);
   }
@@ -79,7 +102,7 @@ bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t p
                                               static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
     for (int half = 0; half < 2; ++half) {
       item = static_cast<ItemId>(bounded(word64(block, half), items));
-      if (!std::binary_search(owned.begin(), owned.end(), item)) return true;
+      if (!has_item(owned, item)) return true;
     }
   }
 }
@@ -111,18 +134,30 @@ void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& ba
     return s;
   };
   for (std::int64_t e = begin; e < end; ++e) {
-    const std::uint32_t entry = order_[static_cast<std::size_t>(e)];
-    const Index user = first_user_ + user_of_[entry];
+    fetch_early(static_cast<std::size_t>(e));
+    const Positive positive = order_[static_cast<std::size_t>(e)];
+    const Index user = first_user_ + positive.user;
     ItemId negative = 0;
     if (!draw_negative(user, step, static_cast<std::uint32_t>(e - begin), negative)) {
       ++skipped_;
       continue;
     }
     batch.user.push_back(slot(user_slots_, batch.users, user));
-    batch.positive.push_back(
-        slot(item_slots_, batch.items, lists_->items[static_cast<std::size_t>(first_entry_ + entry)]));
+    batch.positive.push_back(slot(item_slots_, batch.items, positive.item));
     batch.negative.push_back(slot(item_slots_, batch.items, negative));
   }
+}
+
+// The lists of users to come: first where they lie, then their first lines.
+void TripleSampler::fetch_early(std::size_t entry) const {
+  constexpr std::size_t offsets_ahead = 24;
+  constexpr std::size_t lists_ahead = 12;
+  constexpr std::size_t items_per_line = 16;
+  if (entry + offsets_ahead >= order_.size()) return;
+  __builtin_prefetch(&lists_->offsets[static_cast<std::size_t>(first_user_) + order_[entry + offsets_ahead].user]);
+  const auto list = lists_->of(first_user_ + order_[entry + lists_ahead].user);
+  __builtin_prefetch(list.data());
+  if (list.size() > items_per_line) __builtin_prefetch(list.data() + items_per_line);
 }
 
 }  // namespace spar::data

@@ -43,7 +43,8 @@ inline tape::Triples triples_of(const data::MicroBatch& batch) {
   return {batch.user, batch.positive, batch.negative};
 }
 
-inline void prefetch_row(const float* row, int width) {
+// gcc 12 takes a function that only prefetches for one without effect and drops its calls, unless it is inlined first.
+[[gnu::always_inline]] inline void prefetch_row(const float* row, int width) {
   for (int c = 0; c < width; c += 16) __builtin_prefetch(row + c);
 }
 

@@ -138,6 +138,21 @@ class WrongInput(unittest.TestCase):
                      "train", "apr", "--data", self.data, *place, "--set", "adversary.epsilon=1", leaves=("run.lock",))
         shutil.rmtree(self.folder / "held")
 
+    def test_what_is_no_run(self):
+        for verb in (["attack"], ["recommend"], ["export", "--to", str(self.folder / "out")]):
+            with self.subTest(verb=verb[0]):
+                self.refused("FOLDER/norun: there is no such run directory", *verb, self.folder / "norun", ranks=(0,))
+                self.refused("FOLDER/d.h5: is not a run directory, which holds recipe.toml and run.json; spar train makes one", *verb, self.data,
+                             ranks=(0,))
+        self.refused("spar attack --method pdg: it must be one of random, fgm, fgsm, bim, pgd", "attack", self.folder, "--method", "pdg")
+
+    def test_a_user_that_the_data_set_lacks(self):
+        place = self.folder / "asked"
+        first = run("train", "bpr-mf", "--data", str(self.data), "--run", str(place), "--set", "train.epochs=1", "--progress", "none")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        self.refused('user "ab12" is not in FOLDER/d.h5', "recommend", place, "--users", "u1,ab12")
+        shutil.rmtree(place)
+
     def test_a_run_directory_that_cannot_be(self):
         self.refused("cannot create the directory FOLDER/d.h5/run/checkpoints: not a directory",
                      "train", "apr", "--data", self.data, "--run", self.data / "run", "--progress", "none")

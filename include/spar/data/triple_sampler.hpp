@@ -56,7 +56,7 @@ class TripleSampler {
   /// The most triples of any step when an epoch has `steps` steps.
   std::int64_t most_triples(std::int64_t steps) const { return (positives_ + steps - 1) / steps; }
 
-  /// Fixes the order of an epoch. Costs one random access a positive.
+  /// Fixes the order of an epoch. Costs one random access a positive, within the shard's own 8 bytes each.
   void begin_epoch(std::int64_t epoch);
   /// Entries floor(step * n / steps) .. floor((step + 1) * n / steps) of the epoch's order. Triples whose user has
   /// every item are left out and counted.
@@ -64,6 +64,8 @@ class TripleSampler {
   std::int64_t skipped() const { return skipped_; }
 
  private:
+  void fill_order();
+  void fetch_early(std::size_t entry) const;
   bool draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const;
 
   const UserLists* lists_;
@@ -71,13 +73,17 @@ class TripleSampler {
   int shard_;
   Index total_items_;
   std::int64_t positives_ = 0;
-  std::int64_t first_entry_ = 0;
+  Index users_;
   RandomStream order_stream_;
   RandomStream negative_stream_;
   std::int64_t epoch_ = -1;
   std::int64_t skipped_ = 0;
-  std::vector<std::uint32_t> order_;    // the epoch's order of the shard's positives
-  std::vector<std::uint32_t> user_of_;  // of each positive, counted from first_user_
+  // The shard's positives in the epoch's order, users counted from first_user_: read from front to back, so that only the users' lists are far away.
+  struct Positive {
+    std::uint32_t user;
+    ItemId item;
+  };
+  std::vector<Positive> order_;
   SlotFinder user_slots_;
   SlotFinder item_slots_;
 };
