@@ -39,7 +39,8 @@ std::int32_t SlotFinder::find(std::uint64_t key, bool& fresh) {
 
 namespace {
 
-// Whether an ascending list holds an item: halves without branches down to a few cache lines, then compares all of them.
+// Whether an ascending list holds an item: halves without branches down to a few cache lines, then compares all of
+// them.
 bool has_item(std::span<const ItemId> list, ItemId item) {
   constexpr std::size_t scanned = 32;
   const ItemId* first = list.data();
@@ -65,7 +66,8 @@ TripleSampler::TripleSampler(const UserLists& lists, Index first_user, Index use
       users_(users),
       order_stream_(seed, order_purpose),
       negative_stream_(seed, negative_purpose) {
-  positives_ = lists.offsets[static_cast<std::size_t>(first_user + users)] - lists.offsets[static_cast<std::size_t>(first_user)];
+  positives_ =
+      lists.offsets[static_cast<std::size_t>(first_user + users)] - lists.offsets[static_cast<std::size_t>(first_user)];
   SPAR_ASSERT(positives_ < (std::int64_t{1} << 32));
   order_.resize(static_cast<std::size_t>(positives_));
 }

@@ -272,7 +272,7 @@ void PairwiseEngine::apply(int set) {
 }
 
 void PairwiseEngine::apply_items(int set) {
-  constexpr int ahead = 6;
+  constexpr int ahead = 16;
   constexpr int rows_per_range = 512;
   const int touched = exchange_->touched(set);
   const bool combine = two_pushes_[static_cast<std::size_t>(set)] && !unapplied_summed_;

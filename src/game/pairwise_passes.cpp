@@ -16,18 +16,24 @@ namespace {
 
 constexpr std::uint32_t user_table = 0;
 constexpr std::uint32_t item_table = 1;
-constexpr std::size_t rows_ahead = 8;
 
-// `count` scattered rows as one matrix in the tape's memory; row(j) is where row j lies.
-template <class Row>
-tape::Matrix<float> gather_rows(tape::Tape<float>& tape, std::size_t count, int width, Row&& row) {
+// `count` scattered rows as one matrix in the tape's memory; row(j) is where row j lies. early(j) asks for a row that
+// the next shard will want: one for each row copied, since bursts of prefetches are dropped.
+template <class Row, class Early>
+tape::Matrix<float> gather_rows(tape::Tape<float>& tape, std::size_t count, int width, Row&& row, Early&& early) {
   const auto floats = static_cast<std::size_t>(width);
   float* out = tape.arena().take<float>(count * floats);
   for (std::size_t j = 0; j < count; ++j) {
-    if (j + rows_ahead < count) prefetch_row(row(j + rows_ahead), width);
-    std::memcpy(out + j * floats, row(j), floats * sizeof(float));
+    early(j);
+    const float* from = row(j);
+    for (std::size_t c = 0; c < floats; c += lanes) store_lanes(out + j * floats + c, load_lanes(from + c));
   }
   return {out, static_cast<int>(count), width, width};
+}
+
+template <class Row>
+tape::Matrix<float> gather_rows(tape::Tape<float>& tape, std::size_t count, int width, Row&& row) {
+  return gather_rows(tape, count, width, row, [](std::size_t) {});
 }
 
 // The same rows, each plus delta(j).
@@ -184,10 +190,22 @@ void PairwiseEngine::clean_pass(int k, Worker& worker) {
   const data::MicroBatch& batch = shard.batches[at];
   tape::Tape<float>& tape = worker.tape;
   tape.reset();
-  const auto users =
-      gather_rows(tape, batch.users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); });
-  const auto items = gather_rows(tape, batch.items.size(), item_width_,
-                                 [&](std::size_t j) { return exchange_->row(set, k, static_cast<int>(j)); });
+  const Shard* next =
+      static_cast<std::size_t>(k) + 1 < shards_.size() ? shards_[static_cast<std::size_t>(k) + 1].get() : nullptr;
+  const auto users = gather_rows(
+      tape, batch.users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); },
+      [&](std::size_t j) {
+        if (next == nullptr || j >= next->batches[at].users.size()) return;
+        const float* record = setup_.users->record(next->batches[at].users[j]);
+        prefetch_row(record, user_width_);
+        prefetch_row(record + user_width_, user_width_);
+      });
+  const auto items = gather_rows(
+      tape, batch.items.size(), item_width_, [&](std::size_t j) { return exchange_->row(set, k, static_cast<int>(j)); },
+      [&](std::size_t j) {
+        if (next == nullptr || j >= next->batches[at].items.size()) return;
+        prefetch_row(exchange_->row(set, k + 1, static_cast<int>(j)), item_width_);
+      });
   const bool keep_users = setup_.pipeline || adversary_;
   if (keep_users) shard.user_gradients[gradient_set(at)].require(static_cast<std::size_t>(most_triples_ * user_width_));
   float* user_gradients = keep_users

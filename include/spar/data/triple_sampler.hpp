@@ -78,7 +78,8 @@ class TripleSampler {
   RandomStream negative_stream_;
   std::int64_t epoch_ = -1;
   std::int64_t skipped_ = 0;
-  // The shard's positives in the epoch's order, users counted from first_user_: read from front to back, so that only the users' lists are far away.
+  // The shard's positives in the epoch's order, users counted from first_user_: read from front to back, so that only
+  // the users' lists are far away.
   struct Positive {
     std::uint32_t user;
     ItemId item;
