@@ -39,6 +39,28 @@ std::int32_t SlotFinder::find(std::uint64_t key, bool& fresh) {
 
 namespace {
 
+// The distinct rows of a micro-batch, one pair of finders for each thread: small enough to stay in its first cache.
+struct Finders {
+  SlotFinder users;
+  SlotFinder items;
+  std::size_t most = 0;
+
+  void prepare(std::size_t triples) {
+    if (triples > most) {
+      users = SlotFinder(triples);
+      items = SlotFinder(2 * triples);
+      most = triples;
+    }
+    users.clear();
+    items.clear();
+  }
+};
+
+Finders& finders() {
+  thread_local Finders of_this_thread;
+  return of_this_thread;
+}
+
 // Whether an ascending list holds an item: halves without branches down to a few cache lines, then compares all of
 // them.
 bool has_item(std::span<const ItemId> list, ItemId item) {
@@ -119,16 +141,14 @@ void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& ba
     batch.negative.reserve(most);
     batch.users.reserve(most);
     batch.items.reserve(2 * most);
-    user_slots_ = SlotFinder(most);
-    item_slots_ = SlotFinder(2 * most);
   }
   batch.user.clear();
   batch.positive.clear();
   batch.negative.clear();
   batch.users.clear();
   batch.items.clear();
-  user_slots_.clear();
-  item_slots_.clear();
+  Finders& distinct = finders();
+  distinct.prepare(most);
   const auto slot = [](SlotFinder& finder, std::vector<Index>& rows, Index row) {
     bool fresh = false;
     const std::int32_t s = finder.find(static_cast<std::uint64_t>(row), fresh);
@@ -144,9 +164,9 @@ void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& ba
       ++skipped_;
       continue;
     }
-    batch.user.push_back(slot(user_slots_, batch.users, user));
-    batch.positive.push_back(slot(item_slots_, batch.items, positive.item));
-    batch.negative.push_back(slot(item_slots_, batch.items, negative));
+    batch.user.push_back(slot(distinct.users, batch.users, user));
+    batch.positive.push_back(slot(distinct.items, batch.items, positive.item));
+    batch.negative.push_back(slot(distinct.items, batch.items, negative));
   }
 }
 

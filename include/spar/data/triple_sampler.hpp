@@ -85,8 +85,6 @@ class TripleSampler {
     ItemId item;
   };
   std::vector<Positive> order_;
-  SlotFinder user_slots_;
-  SlotFinder item_slots_;
 };
 
 }  // namespace spar::data
