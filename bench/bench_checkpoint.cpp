@@ -1,13 +1,12 @@
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include "spar/base/memory.hpp"
@@ -15,8 +14,8 @@
 #include "spar/comm/communicator.hpp"
 #include "spar/store/checkpoint.hpp"
 
-// How fast all ranks together write and read a checkpoint, against one process that writes as many bytes plainly, durably and in order to the same disk. Turns alternate, so that both
-// meet the same neighbours.
+// How fast all ranks together write and read a checkpoint, against one process that writes as many bytes plainly,
+// durably and in order to the same disk. Turns alternate, so that both meet the same neighbours.
 //
 //   mpirun -n 2 bench_checkpoint [MiB a rank = 1024] [folder = .] [rounds = 5]
 
@@ -27,14 +26,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
 }
 
-double best(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
+double best(const std::vector<double>& values) {
+  return *std::min_element(values.begin(), values.end());
+}
 
 // What was written or deleted before is on disk, so that nobody pays for another's turn.
 void settle(const comm::Communicator& communicator) {
@@ -79,7 +82,9 @@ double plain_write(const std::string& path, std::int64_t bytes) {
   const auto start = Clock::now();
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
   for (std::int64_t left = bytes; left > 0;) {
-    const ssize_t wrote = write(file, block.data(), static_cast<std::size_t>(std::min<std::int64_t>(left, static_cast<std::int64_t>(block.size()))));
+    const ssize_t wrote =
+        write(file, block.data(),
+              static_cast<std::size_t>(std::min<std::int64_t>(left, static_cast<std::int64_t>(block.size()))));
     if (wrote <= 0) std::abort();
     left -= wrote;
   }
@@ -121,7 +126,8 @@ int main(int argc, char** argv) {
   const auto turn_checkpoint = [&](int round) {
     const CheckpointInfo info{"epoch-" + std::to_string(round), "{}", "", "", {}};
     settle(world);
-    const SaveReport report = save_checkpoint(world, shards, folder, "bench", info, tables.rows, {}, [] { return true; });
+    const SaveReport report =
+        save_checkpoint(world, shards, folder, "bench", info, tables.rows, {}, [] { return true; });
     saved.push_back(report.seconds);
     if (world.is_root()) drop_cached(report.path);
     settle(world);
@@ -137,13 +143,16 @@ int main(int argc, char** argv) {
     turn_checkpoint(round);
     if (round % 2 == 1) turn_plain();
     if (world.is_root())
-      std::printf("plain %5.0f MB/s   save %5.0f MB/s (%.2f of plain)   load %5.0f MB/s\n", rate(plain.back()), rate(saved.back()),
-                  plain.back() / saved.back(), rate(loaded.back()));
+      std::printf("plain %5.0f MB/s   save %5.0f MB/s (%.2f of plain)   load %5.0f MB/s\n", rate(plain.back()),
+                  rate(saved.back()), plain.back() / saved.back(), rate(loaded.back()));
   }
   if (world.is_root()) {
     std::filesystem::remove_all(folder);
-    std::printf("%d ranks, %.2f GB: save %.2f s; of plain %.2f by medians, %.2f by the best of each (floor 0.70); every 10 minutes that is %.2f%% of the time\n",
-                world.size(), static_cast<double>(bytes) * 1e-9, median(saved), median(plain) / median(saved), best(plain) / best(saved), median(saved) / 6);
+    std::printf(
+        "%d ranks, %.2f GB: save %.2f s; of plain %.2f by medians, %.2f by the best of each (floor 0.70); every 10 "
+        "minutes that is %.2f%% of the time\n",
+        world.size(), static_cast<double>(bytes) * 1e-9, median(saved), median(plain) / median(saved),
+        best(plain) / best(saved), median(saved) / 6);
   }
   return 0;
 }

@@ -1,13 +1,12 @@
 #include "spar/base/signals.hpp"
 
-#include <signal.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -60,18 +59,28 @@ void install_signal_handlers() {
   handle(SIGXFSZ, SIG_IGN);
 }
 
-bool stop_requested() noexcept { return requested.load(std::memory_order_relaxed); }
+bool stop_requested() noexcept {
+  return requested.load(std::memory_order_relaxed);
+}
 
-int stop_signal() noexcept { return first_signal.load(std::memory_order_relaxed); }
+int stop_signal() noexcept {
+  return first_signal.load(std::memory_order_relaxed);
+}
 
 const char* signal_name(int signal) noexcept {
   switch (signal) {
-    case 0: return "none";
-    case SIGUSR1: return "SIGUSR1";
-    case SIGTERM: return "SIGTERM";
-    case SIGINT: return "SIGINT";
-    case SIGXFSZ: return "SIGXFSZ";
-    default: return "a signal";
+    case 0:
+      return "none";
+    case SIGUSR1:
+      return "SIGUSR1";
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGINT:
+      return "SIGINT";
+    case SIGXFSZ:
+      return "SIGXFSZ";
+    default:
+      return "a signal";
   }
 }
 

@@ -1,12 +1,11 @@
 #include "spar/report/run_log.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -24,8 +23,8 @@ std::string utc_now() {
   clock_gettime(CLOCK_REALTIME, &time);
   tm parts{};
   gmtime_r(&time.tv_sec, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, time.tv_nsec / 1'000'000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, time.tv_nsec / 1'000'000);
 }
 
 Json object(const NamedNumbers& numbers) {
@@ -35,9 +34,10 @@ Json object(const NamedNumbers& numbers) {
 }
 
 Json layout(const RunStart& start) {
-  return {{"system", start.system},   {"recipe", start.recipe}, {"data", start.data},   {"users", start.users},
-          {"items", start.items},     {"train", start.train},   {"seed", start.seed},   {"ranks", start.ranks},
-          {"threads", start.threads}, {"shards", start.shards}, {"batch_size", start.batch_size}, {"host", start.host}};
+  return {{"system", start.system}, {"recipe", start.recipe},         {"data", start.data},
+          {"users", start.users},   {"items", start.items},           {"train", start.train},
+          {"seed", start.seed},     {"ranks", start.ranks},           {"threads", start.threads},
+          {"shards", start.shards}, {"batch_size", start.batch_size}, {"host", start.host}};
 }
 
 bool is_checkpoint_line(const std::string& line) {
@@ -140,7 +140,9 @@ RunLog RunLog::open(const std::string& path, std::int64_t keep_bytes, std::int64
   return RunLog(std::move(state));
 }
 
-void RunLog::start(const RunStart& start) { state_->append("start", layout(start)); }
+void RunLog::start(const RunStart& start) {
+  state_->append("start", layout(start));
+}
 
 void RunLog::resume(const RunStart& start, std::int64_t epoch, std::int64_t step, const std::string& checkpoint) {
   Json fields = {{"epoch", epoch}, {"step", step}, {"checkpoint", checkpoint}};
@@ -187,7 +189,9 @@ void RunLog::stop(const StopLine& line) {
   state_->append("stop", {{"epoch", line.epoch}, {"reason", line.reason}, {"seconds", line.seconds}});
 }
 
-std::int64_t RunLog::length() const { return state_->length; }
+std::int64_t RunLog::length() const {
+  return state_->length;
+}
 
 void RunLog::sync() {
   if (fdatasync(state_->file) != 0) state_->fail("cannot flush");

@@ -5,6 +5,7 @@
 #include <map>
 #include <system_error>
 
+#include "checkpoint_plan.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -34,17 +35,24 @@ std::vector<std::string> directories(const std::string& path) {
   return names;
 }
 
-bool is_marked(const std::string& name, const char* mark) { return name.find(mark) != std::string::npos; }
+bool is_marked(const std::string& name, const char* mark) {
+  return name.find(mark) != std::string::npos;
+}
 
-std::string without(const std::string& name, const char* mark) { return name.substr(0, name.find(mark)); }
+std::string without(const std::string& name, const char* mark) {
+  return name.substr(0, name.find(mark));
+}
 
 bool ends_with_nonce(const std::string& name, const std::string& nonce) {
-  return name.size() > nonce.size() && name.compare(name.size() - nonce.size() - 1, std::string::npos, "-" + nonce) == 0;
+  return name.size() > nonce.size() &&
+         name.compare(name.size() - nonce.size() - 1, std::string::npos, "-" + nonce) == 0;
 }
 
 }  // namespace
 
-std::string temporary_name(const std::string& checkpoint_path, const std::string& nonce) { return checkpoint_path + partial_mark + nonce; }
+std::string temporary_name(const std::string& checkpoint_path, const std::string& nonce) {
+  return checkpoint_path + partial_mark + nonce;
+}
 
 std::vector<Candidate> candidates(const std::string& checkpoints_dir) {
   std::map<std::string, std::string, std::greater<>> found;
@@ -95,8 +103,8 @@ std::string lost_directory(const std::string& path) {
   return fmt::format("{} is no longer this run's to change: another process has taken over the run directory", path);
 }
 
-void sweep_checkpoints(const std::string& checkpoints_dir, int keep, const std::vector<std::string>& keep_names, const std::string& nonce,
-                       const std::function<bool()>& may_delete) {
+void sweep_checkpoints(const std::string& checkpoints_dir, int keep, const std::vector<std::string>& keep_names,
+                       const std::string& nonce, const std::function<bool()>& may_delete) {
   const auto path = [&](const std::string& directory) { return checkpoints_dir + "/" + directory; };
   const auto allowed = [&](const std::string& directory) {
     if (!may_delete()) throw EnvironmentError(lost_directory(path(directory)));
@@ -110,13 +118,15 @@ void sweep_checkpoints(const std::string& checkpoints_dir, int keep, const std::
   for (const Candidate& candidate : candidates(checkpoints_dir)) {
     const bool named = std::find(keep_names.begin(), keep_names.end(), candidate.name) != keep_names.end();
     bool sound = true;
+    std::error_code unknown;
+    const bool ours = fs::exists(path(candidate.directory) + "/" + manifest_file, unknown);
     try {
       read_manifest(path(candidate.directory));
     } catch (const Error&) {
       sound = false;
     }
-    // A damaged checkpoint newer than those kept stays: it is news to the user, and the next save of its name replaces it.
-    const bool ours = sound || fs::exists(path(candidate.directory) + "/manifest.json");
+    // A damaged checkpoint newer than those kept stays: it is news to the user, and the next save of its name replaces
+    // it.
     if (ours && !named && kept >= keep) delete_checkpoint(allowed(candidate.directory), nonce);
     if (sound && kept < keep) ++kept;
   }

@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-/// Names and moves of checkpoint directories. NAME.partial-NONCE is being written or deleted; NAME.replaced-NONCE is the older checkpoint of that name while a newer one takes its place
-/// (it counts as NAME until NAME is there).
+/// Names and moves of checkpoint directories. NAME.partial-NONCE is being written or deleted; NAME.replaced-NONCE is
+/// the older checkpoint of that name while a newer one takes its place (it counts as NAME until NAME is there).
 namespace spar::store {
 
 std::string temporary_name(const std::string& checkpoint_path, const std::string& nonce);
@@ -14,7 +14,8 @@ struct Candidate {
   std::string directory;  ///< its directory's own name
   bool replaced() const { return directory != name; }
 };
-/// The candidates under a directory: largest name first, one for each name. Nothing where the directory is absent; EnvironmentError where it cannot be read.
+/// The candidates under a directory: largest name first, one for each name. Nothing where the directory is absent;
+/// EnvironmentError where it cannot be read.
 std::vector<Candidate> candidates(const std::string& checkpoints_dir);
 /// Leftovers of saves and deletions that are not of `nonce`, and of replacements that were completed.
 std::vector<std::string> leftovers(const std::string& checkpoints_dir, const std::string& nonce);

@@ -4,10 +4,10 @@
 #include <limits>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "checkpoint_plan.hpp"
 #include "hdf5_library.hpp"
+#include <fmt/format.h>
+
 #include "spar/base/error.hpp"
 
 namespace spar::store {
@@ -43,7 +43,8 @@ void describe(hid_t group, const char* format) {
 
 void make_group(hid_t file, const std::string& path, const char* format) {
   const Hdf5Id creation = plain(H5P_GROUP_CREATE);
-  const Hdf5Id group = checked(Hdf5Id(H5Gcreate2(file, path.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Gclose));
+  const Hdf5Id group =
+      checked(Hdf5Id(H5Gcreate2(file, path.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Gclose));
   describe(group.get(), format);
 }
 
@@ -52,7 +53,8 @@ Hdf5Id matrix(Index rows, int columns) {
   return checked(Hdf5Id(H5Screate_simple(columns == 1 ? 1 : 2, shape.data(), nullptr), H5Sclose));
 }
 
-void make_virtual(hid_t file, const CheckpointManifest& manifest, const CheckpointManifest::Table& table, const Field& field) {
+void make_virtual(hid_t file, const CheckpointManifest& manifest, const CheckpointManifest::Table& table,
+                  const Field& field) {
   const std::string path = field_array(table.name, field.name);
   const Hdf5Id creation = plain(H5P_DATASET_CREATE);
   const float missing = std::numeric_limits<float>::quiet_NaN();
@@ -65,10 +67,12 @@ void make_virtual(hid_t file, const CheckpointManifest& manifest, const Checkpoi
     const std::array<hsize_t, 2> count = {static_cast<hsize_t>(rows.size()), static_cast<hsize_t>(field.columns)};
     check(H5Sselect_hyperslab(whole.get(), H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr));
     const Hdf5Id source = matrix(rows.size(), field.columns);
-    check(H5Pset_virtual(creation.get(), whole.get(), manifest.files[static_cast<std::size_t>(part)].file.c_str(), path.c_str(), source.get()));
+    check(H5Pset_virtual(creation.get(), whole.get(), manifest.files[static_cast<std::size_t>(part)].file.c_str(),
+                         path.c_str(), source.get()));
   }
   check(H5Sselect_all(whole.get()));
-  checked(Hdf5Id(H5Dcreate2(file, path.c_str(), H5T_IEEE_F32LE, whole.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Dclose));
+  checked(Hdf5Id(H5Dcreate2(file, path.c_str(), H5T_IEEE_F32LE, whole.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+                 H5Dclose));
 }
 
 std::string image_of(hid_t file) {

@@ -9,7 +9,8 @@ namespace spar::store {
 /// The file's text; its last entry is the XXH3 of the rest.
 std::string manifest_text(const CheckpointManifest& manifest);
 
-/// Reads such a text; `checkpoint_path` is the directory it came from. UserError where it is damaged or of a newer version.
+/// Reads such a text; `checkpoint_path` is the directory it came from. UserError where it is damaged or of a newer
+/// version.
 CheckpointManifest parse_manifest(const std::string& text, const std::string& checkpoint_path);
 
 /// UserError where a part file is missing or has another size than the manifest says.

@@ -5,7 +5,8 @@
 #include "spar/store/array_file.hpp"
 #include "spar/store/checkpoint.hpp"
 
-/// How a checkpoint is cut into files, and who writes which rows: a pure function of tables, shards and ranks that every rank computes alike.
+/// How a checkpoint is cut into files, and who writes which rows: a pure function of tables, shards and ranks that
+/// every rank computes alike.
 namespace spar::store {
 
 inline constexpr const char* checkpoint_format = "spar-checkpoint";
@@ -43,8 +44,10 @@ std::int64_t row_bytes(const std::vector<Field>& fields);
 /// The packed bytes of all tables.
 std::int64_t table_bytes(const CheckpointManifest& manifest);
 
-/// The arrays and attributes of part file `part`; `pending_counts` has the pending rows of each entry of manifest.pending in this part.
-std::vector<ArraySpec> part_arrays(const CheckpointManifest& manifest, int part, const std::vector<Index>& pending_counts);
+/// The arrays and attributes of part file `part`; `pending_counts` has the pending rows of each entry of
+/// manifest.pending in this part.
+std::vector<ArraySpec> part_arrays(const CheckpointManifest& manifest, int part,
+                                   const std::vector<Index>& pending_counts);
 std::vector<Attribute> part_attributes(const CheckpointManifest& manifest, int part);
 
 /// One part as the ranks of a launch meet in it.
@@ -54,8 +57,9 @@ struct PartDuty {
   int end_rank = 0;  ///< ranks writer .. end_rank-1 hold rows of it
   bool shared() const { return end_rank - writer > 1; }
 };
-/// The parts in which `rank` takes part, in the order in which it works on them. Shared parts come first and in two rounds, so that every rank meets the others of a part without waiting
-/// in a chain: a rank shares at most two parts, which are neighbours among the shared ones and so fall into different rounds.
+/// The parts in which `rank` takes part, in the order in which it works on them. Shared parts come first and in two
+/// rounds, so that every rank meets the others of a part without waiting in a chain: a rank shares at most two parts,
+/// which are neighbours among the shared ones and so fall into different rounds.
 std::vector<PartDuty> duties_of(int rank, const ShardLayout& layout, int parts);
 
 }  // namespace spar::store

@@ -1,15 +1,15 @@
-#include <sys/statvfs.h>
-
 #include <chrono>
 #include <filesystem>
-
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
+#include <optional>
+#include <sys/statvfs.h>
 
 #include "checkpoint_directory.hpp"
 #include "checkpoint_index.hpp"
 #include "checkpoint_manifest.hpp"
 #include "rank_saver.hpp"
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
 #include "spar/base/error.hpp"
 #include "spar/store/checkpoint.hpp"
 #include "spar/store/durable.hpp"
@@ -18,8 +18,8 @@ namespace spar::store {
 
 namespace {
 
-CheckpointManifest describe(int shards, const CheckpointInfo& info, const std::vector<TableRows>& tables, const std::vector<PendingRows>& pending,
-                            std::int64_t part_bytes) {
+CheckpointManifest describe(int shards, const CheckpointInfo& info, const std::vector<TableRows>& tables,
+                            const std::vector<PendingRows>& pending, std::int64_t part_bytes) {
   CheckpointManifest manifest;
   manifest.info = info;
   manifest.shards = shards;
@@ -38,7 +38,9 @@ void check_rows(const comm::Communicator& communicator, int shards, const std::v
   }
 }
 
-std::string megabytes(std::int64_t bytes) { return fmt::format("{:.1f} MB", static_cast<double>(bytes) * 1e-6); }
+std::string megabytes(std::int64_t bytes) {
+  return fmt::format("{:.1f} MB", static_cast<double>(bytes) * 1e-6);
+}
 
 // Free bytes for this user, or -1 where the file system does not say.
 std::int64_t free_bytes(const std::string& directory) {
@@ -62,19 +64,23 @@ void make_temporary(const std::string& checkpoints_dir, const std::string& tempo
 }
 
 // The parts of all ranks, on rank 0.
-void collect_parts(const comm::Communicator& communicator, const RankSaver::Written& mine, CheckpointManifest& manifest) {
+void collect_parts(const comm::Communicator& communicator, const RankSaver::Written& mine,
+                   CheckpointManifest& manifest) {
   nlohmann::json list = nlohmann::json::array();
   for (const auto& [part, entry] : mine) list.push_back({part, entry.file, entry.bytes, entry.content});
   const std::string text = list.dump();
   const auto all = communicator.gather(std::as_bytes(std::span(text)), 0);
   manifest.files.resize(static_cast<std::size_t>(manifest.parts));
   for (const auto& bytes : all) {
-    for (const auto& entry : nlohmann::json::parse(reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<const char*>(bytes.data()) + bytes.size()))
-      manifest.files[entry[0].get<std::size_t>()] = {entry[1].get<std::string>(), entry[2].get<std::int64_t>(), entry[3].get<std::string>()};
+    for (const auto& entry : nlohmann::json::parse(reinterpret_cast<const char*>(bytes.data()),
+                                                   reinterpret_cast<const char*>(bytes.data()) + bytes.size()))
+      manifest.files[entry[0].get<std::size_t>()] = {entry[1].get<std::string>(), entry[2].get<std::int64_t>(),
+                                                     entry[3].get<std::string>()};
   }
 }
 
-void finish(const CheckpointManifest& manifest, const std::string& temporary, const std::string& nonce, const std::function<bool()>& may_commit) {
+void finish(const CheckpointManifest& manifest, const std::string& temporary, const std::string& nonce,
+            const std::function<bool()>& may_commit) {
   write_durably(temporary + "/" + index_file, index_image(manifest));
   write_durably(temporary + "/" + manifest_file, manifest_text(manifest));
   if (!may_commit()) throw EnvironmentError(lost_directory(temporary));
@@ -89,9 +95,10 @@ std::int64_t bytes_written(const CheckpointManifest& manifest) {
 
 }  // namespace
 
-SaveReport save_checkpoint(const comm::Communicator& communicator, int shards, const std::string& checkpoints_dir, const std::string& nonce,
-                           const CheckpointInfo& info, const std::vector<TableRows>& tables, const std::vector<PendingRows>& pending,
-                           const std::function<bool()>& may_commit, std::int64_t part_bytes) {
+SaveReport save_checkpoint(const comm::Communicator& communicator, int shards, const std::string& checkpoints_dir,
+                           const std::string& nonce, const CheckpointInfo& info, const std::vector<TableRows>& tables,
+                           const std::vector<PendingRows>& pending, const std::function<bool()>& may_commit,
+                           std::int64_t part_bytes) {
   const auto start = std::chrono::steady_clock::now();
   check_rows(communicator, shards, tables);
   CheckpointManifest manifest = describe(shards, info, tables, pending, part_bytes);
@@ -101,17 +108,21 @@ SaveReport save_checkpoint(const comm::Communicator& communicator, int shards, c
     comm::agree(communicator, [&] {
       if (communicator.is_root()) make_temporary(checkpoints_dir, temporary, table_bytes(manifest));
     });
+    std::optional<RankSaver> saver;
+    comm::agree(communicator,
+                [&] { saver.emplace(communicator, manifest, temporary, nonce, tables, pending, may_commit); });
     RankSaver::Written written;
-    comm::agree(communicator, [&] { written = RankSaver(communicator, manifest, temporary, nonce, tables, pending, may_commit).run(); });
+    comm::agree(communicator, [&] { written = saver->run(); });
     collect_parts(communicator, written, manifest);
     comm::agree(communicator, [&] {
       if (communicator.is_root()) finish(manifest, temporary, nonce, may_commit);
     });
   } catch (const Error& failure) {
     if (communicator.is_root()) remove_tree(temporary);
-    const std::string room = communicator.broadcast(communicator.is_root() ? missing_room(checkpoints_dir, table_bytes(manifest)) : "", 0);
-    throw EnvironmentError(
-        fmt::format("the checkpoint {} was not written: {}{}; earlier checkpoints are untouched", manifest.path, failure.what(), room));
+    const std::string room =
+        communicator.broadcast(communicator.is_root() ? missing_room(checkpoints_dir, table_bytes(manifest)) : "", 0);
+    throw EnvironmentError(fmt::format("the checkpoint {} was not written: {}{}; earlier checkpoints are untouched",
+                                       manifest.path, failure.what(), room));
   }
   const std::int64_t bytes = communicator.max(communicator.is_root() ? bytes_written(manifest) : 0);
   return {manifest.path, bytes, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};

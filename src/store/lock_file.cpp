@@ -1,17 +1,16 @@
 #include "lock_file.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <chrono>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 
+#include "descriptor.hpp"
 #include <fmt/format.h>
 
-#include "descriptor.hpp"
 #include "spar/base/error.hpp"
 #include "spar/store/durable.hpp"
 
@@ -19,7 +18,9 @@ namespace spar::store {
 
 namespace {
 
-void pause_shortly() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+void pause_shortly() {
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+}
 
 // Creates `path`, which must not exist, with `text`; false where it exists.
 bool create_exclusively(const std::string& path, const std::string& text) {
@@ -35,7 +36,9 @@ bool create_exclusively(const std::string& path, const std::string& text) {
   return true;
 }
 
-double seconds_of(const timespec& time) { return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec); }
+double seconds_of(const timespec& time) {
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 }  // namespace
 
@@ -59,7 +62,9 @@ void LockFile::take(const LockOwner& self) {
   refuse(read_owner(path_));
 }
 
-bool LockFile::create(const LockOwner& self) const { return create_exclusively(path_, to_text(self)); }
+bool LockFile::create(const LockOwner& self) const {
+  return create_exclusively(path_, to_text(self));
+}
 
 bool LockFile::counts(const std::optional<LockOwner>& owner, const LockOwner& self) const {
   if (owner && (is_dead(*owner, self) || is_earlier_start(*owner, self))) return false;
@@ -102,11 +107,14 @@ bool LockFile::replace(const std::optional<LockOwner>& stale, const LockOwner& s
 
 void LockFile::refuse(const std::optional<LockOwner>& owner) const {
   if (!owner)
-    throw UserError(fmt::format("{} is in use: its run.lock is not readable, but somebody touched it within the last {:.0f} s; wait until that run ends, or choose another --run",
-                                directory_, times_.stale_seconds));
+    throw UserError(
+        fmt::format("{} is in use: its run.lock is not readable, but somebody touched it within the last {:.0f} s; "
+                    "wait until that run ends, or choose another --run",
+                    directory_, times_.stale_seconds));
   const std::string job = owner->job.empty() ? "" : fmt::format(" (job {})", owner->job);
-  throw UserError(fmt::format("{} is in use by process {} on host {}{} since {}: wait until it ends, or choose another --run", directory_,
-                              owner->process, owner->host, job, owner->since));
+  throw UserError(
+      fmt::format("{} is in use by process {} on host {}{} since {}: wait until it ends, or choose another --run",
+                  directory_, owner->process, owner->host, job, owner->since));
 }
 
 void LockFile::touch() const {

@@ -11,7 +11,8 @@ class LockFile {
  public:
   LockFile(std::string run_directory, LockTimes times);
 
-  /// Takes the lock for `self`, from nobody or from an owner that no longer counts. UserError: another job holds it, or the directory is closed to us; EnvironmentError: anything else.
+  /// Takes the lock for `self`, from nobody or from an owner that no longer counts. UserError: another job holds it, or
+  /// the directory is closed to us; EnvironmentError: anything else.
   void take(const LockOwner& self);
   /// The file's time becomes now.
   void touch() const;

@@ -1,13 +1,12 @@
 #include "lock_owner.hpp"
 
-#include <time.h>
-#include <unistd.h>
-
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <time.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -36,7 +35,8 @@ std::string first_word(const char* path) {
   return word;
 }
 
-// Field 22 of /proc/PID/stat; the name in field 2 may hold blanks and brackets. 0 where there is no such process, or only what is left of it until its parent asks.
+// Field 22 of /proc/PID/stat; the name in field 2 may hold blanks and brackets. 0 where there is no such process, or
+// only what is left of it until its parent asks.
 std::int64_t start_of_process(std::int64_t process) {
   std::ifstream file(fmt::format("/proc/{}/stat", process));
   const std::string text{std::istreambuf_iterator<char>(file), {}};

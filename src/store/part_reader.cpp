@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "checkpoint_manifest.hpp"
 #include "segment_hasher.hpp"
+#include <fmt/format.h>
+
 #include "spar/base/error.hpp"
 
 namespace spar::store {
@@ -23,23 +23,28 @@ ArrayFile open_part(const CheckpointManifest& manifest, int part) {
 
 }  // namespace
 
-PartReader::PartReader(const CheckpointManifest& manifest, int part) : manifest_(manifest), part_(part), file_(open_part(manifest, part)) {
+PartReader::PartReader(const CheckpointManifest& manifest, int part)
+    : manifest_(manifest), part_(part), file_(open_part(manifest, part)) {
   const auto& entry = manifest.files[static_cast<std::size_t>(part)];
   if (file_.text_attribute("/", "content") != entry.content || file_.content_of_checksums() != entry.content)
     damaged("is not the one that belongs to it (its checksums differ from those of the manifest)");
 }
 
 void PartReader::damaged(const std::string& what) const {
-  throw UserError(damaged_checkpoint(manifest_.path, fmt::format("its file {} {}", manifest_.files[static_cast<std::size_t>(part_)].file, what)));
+  throw UserError(damaged_checkpoint(
+      manifest_.path, fmt::format("its file {} {}", manifest_.files[static_cast<std::size_t>(part_)].file, what)));
 }
 
-void PartReader::check_array(const std::string& array, ElementType type, Index rows, Index columns, std::size_t segments) const {
+void PartReader::check_array(const std::string& array, ElementType type, Index rows, Index columns,
+                             std::size_t segments) const {
   if (!file_.has(array)) damaged(fmt::format("lacks {}", array));
-  if (file_.type(array) != type || file_.rows(array) != rows || file_.columns(array) != columns || static_cast<std::size_t>(file_.segments(array)) != segments)
+  if (file_.type(array) != type || file_.rows(array) != rows || file_.columns(array) != columns ||
+      static_cast<std::size_t>(file_.segments(array)) != segments)
     damaged(fmt::format("holds {} in another shape than the manifest says", array));
 }
 
-void PartReader::read(const CheckpointManifest::Table& table, const Field& field, const RowRange& wanted, const Rows& consume) {
+void PartReader::read(const CheckpointManifest::Table& table, const Field& field, const RowRange& wanted,
+                      const Rows& consume) {
   const RowRange here = part_rows(table.rows, manifest_.parts, part_);
   const RowRange rows = common(here, wanted);
   if (rows.size() == 0) return;
@@ -60,11 +65,12 @@ void PartReader::read(const CheckpointManifest::Table& table, const Field& field
     hasher.add(block_.data(), count, [&](int segment, std::uint64_t checksum) {
       const auto k = static_cast<std::size_t>(segment);
       if (checksum != checksums[k])
-        damaged(fmt::format("does not match its checksum in table {}, field {}, rows {} to {}", table.name, field.name, here.begin + segments[k],
-                            here.begin + segments[k + 1] - 1));
+        damaged(fmt::format("does not match its checksum in table {}, field {}, rows {} to {}", table.name, field.name,
+                            here.begin + segments[k], here.begin + segments[k + 1] - 1));
     });
     const RowRange wanted_here = common({here.begin + begin, here.begin + begin + count}, rows);
-    if (wanted_here.size() > 0) consume(wanted_here, block_.data() + (wanted_here.begin - here.begin - begin) * field.columns);
+    if (wanted_here.size() > 0)
+      consume(wanted_here, block_.data() + (wanted_here.begin - here.begin - begin) * field.columns);
   }
 }
 

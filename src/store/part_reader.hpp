@@ -13,8 +13,9 @@ class PartReader {
   PartReader(const CheckpointManifest& manifest, int part);
 
   using Rows = std::function<void(const RowRange& rows, const float* values)>;
-  /// Reads the rows of `wanted` (global) of a field that lie in this part, and what else their row groups hold, in blocks; a block is handed on before its groups are known to be
-  /// sound, and the UserError that names table, field and rows comes at the end of the group.
+  /// Reads the rows of `wanted` (global) of a field that lie in this part, and what else their row groups hold, in
+  /// blocks; a block is handed on before its groups are known to be sound, and the UserError that names table, field
+  /// and rows comes at the end of the group.
   void read(const CheckpointManifest::Table& table, const Field& field, const RowRange& wanted, const Rows& consume);
 
   struct Pending {

@@ -2,8 +2,10 @@
 
 #include <cstring>
 #include <filesystem>
+#include <system_error>
 
 #include "spar/base/error.hpp"
+#include "spar/store/durable.hpp"
 
 namespace spar::store {
 
@@ -29,10 +31,11 @@ void pack_rows(const TableRows& table, const RowRange& rows, float* block) {
   }
 }
 
-PartWriter::PartWriter(const CheckpointManifest& manifest, int part, const std::string& directory, const std::string& nonce,
-                       const std::vector<PartPending>& pending)
+PartWriter::PartWriter(const CheckpointManifest& manifest, int part, const std::string& directory,
+                       const std::string& nonce, const std::vector<PartPending>& pending)
     : path_(directory + "/" + part_file(part)),
-      file_(ArrayFileWriter::create(path_, part_arrays(manifest, part, counts(pending)), part_attributes(manifest, part), nonce)) {
+      file_(ArrayFileWriter::create(path_, part_arrays(manifest, part, counts(pending)),
+                                    part_attributes(manifest, part), nonce)) {
   entry_.file = part_file(part);
   for (const auto& table : manifest.tables) {
     Table& mine = tables_.emplace_back();
@@ -54,7 +57,9 @@ void PartWriter::add(std::size_t table, const RowRange& rows, const float* block
   for (Column& column : mine.columns) {
     SPAR_ASSERT(column.hasher.next_row() == rows.begin - mine.first_row);
     file_.write(column.array, rows.begin - mine.first_row, rows.size(), block);
-    column.hasher.add(block, rows.size(), [&](int segment, std::uint64_t checksum) { file_.write_checksum(column.array, segment, checksum); });
+    column.hasher.add(block, rows.size(), [&](int segment, std::uint64_t checksum) {
+      file_.write_checksum(column.array, segment, checksum);
+    });
     block += rows.size() * column.columns;
   }
 }
@@ -62,7 +67,9 @@ void PartWriter::add(std::size_t table, const RowRange& rows, const float* block
 CheckpointManifest::Part PartWriter::commit() {
   file_.commit();
   entry_.content = ArrayFile::open(path_, part_format, checkpoint_version).text_attribute("/", "content");
-  entry_.bytes = static_cast<std::int64_t>(std::filesystem::file_size(path_));
+  std::error_code failure;
+  entry_.bytes = static_cast<std::int64_t>(std::filesystem::file_size(path_, failure));
+  if (failure) throw_system_failure("cannot write", path_, failure.value());
   return entry_;
 }
 

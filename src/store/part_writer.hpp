@@ -22,7 +22,8 @@ struct PartPending {
 class PartWriter {
  public:
   /// Creates the file and writes the pending rows. Throws what ArrayFileWriter throws.
-  PartWriter(const CheckpointManifest& manifest, int part, const std::string& directory, const std::string& nonce, const std::vector<PartPending>& pending);
+  PartWriter(const CheckpointManifest& manifest, int part, const std::string& directory, const std::string& nonce,
+             const std::vector<PartPending>& pending);
 
   /// The next rows of manifest.tables[table], ascending, packed as by pack_rows.
   void add(std::size_t table, const RowRange& rows, const float* block);

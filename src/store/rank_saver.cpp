@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "checkpoint_directory.hpp"
 #include <fmt/format.h>
 
-#include "checkpoint_directory.hpp"
 #include "spar/base/error.hpp"
 
 namespace spar::store {
@@ -31,12 +31,15 @@ void append(std::vector<T>& values, const Bytes& bytes) {
   std::memcpy(values.data() + size, bytes.data(), bytes.size());
 }
 
-std::span<const float> floats(const Bytes& bytes) { return {reinterpret_cast<const float*>(bytes.data()), bytes.size() / sizeof(float)}; }
+std::span<const float> floats(const Bytes& bytes) {
+  return {reinterpret_cast<const float*>(bytes.data()), bytes.size() / sizeof(float)};
+}
 
 }  // namespace
 
-RankSaver::RankSaver(const comm::Communicator& communicator, const CheckpointManifest& manifest, const std::string& directory, const std::string& nonce,
-                     const std::vector<TableRows>& tables, const std::vector<PendingRows>& pending, const std::function<bool()>& may_go_on)
+RankSaver::RankSaver(const comm::Communicator& communicator, const CheckpointManifest& manifest,
+                     const std::string& directory, const std::string& nonce, const std::vector<TableRows>& tables,
+                     const std::vector<PendingRows>& pending, const std::function<bool()>& may_go_on)
     : communicator_(communicator),
       manifest_(manifest),
       directory_(directory),
@@ -75,7 +78,8 @@ RowRange RankSaver::rows_of(std::size_t table, int rank, int part) const {
                 part_rows(manifest_.tables[table].rows, manifest_.parts, part));
 }
 
-void RankSaver::for_blocks(std::size_t table, int rank, int part, const std::function<void(const RowRange&)>& action) const {
+void RankSaver::for_blocks(std::size_t table, int rank, int part,
+                           const std::function<void(const RowRange&)>& action) const {
   const RowRange rows = rows_of(table, rank, part);
   const Index step = block_rows(row_bytes(manifest_.tables[table].fields));
   for (Index begin = rows.begin; begin < rows.end; begin += step) action({begin, std::min(rows.end, begin + step)});

@@ -10,20 +10,24 @@
 
 #include "checkpoint_plan.hpp"
 #include "part_writer.hpp"
+
 #include "spar/base/memory.hpp"
 
 namespace spar::store {
 
-/// What one rank does in a save: it writes the parts that begin with its shards and sends its rows of the others to their writers.
+/// What one rank does in a save: it writes the parts that begin with its shards and sends its rows of the others to
+/// their writers.
 class RankSaver {
  public:
   using Written = std::vector<std::pair<int, CheckpointManifest::Part>>;
 
   /// All arguments outlive the saver. `may_go_on` is asked between blocks, on rank 0.
-  RankSaver(const comm::Communicator& communicator, const CheckpointManifest& manifest, const std::string& directory, const std::string& nonce,
-            const std::vector<TableRows>& tables, const std::vector<PendingRows>& pending, const std::function<bool()>& may_go_on);
+  RankSaver(const comm::Communicator& communicator, const CheckpointManifest& manifest, const std::string& directory,
+            const std::string& nonce, const std::vector<TableRows>& tables, const std::vector<PendingRows>& pending,
+            const std::function<bool()>& may_go_on);
 
-  /// The parts that this rank wrote. A rank that fails still takes what others send it, so that nobody waits for ever; it throws at the end.
+  /// The parts that this rank wrote. A rank that fails still takes what others send it, so that nobody waits for ever;
+  /// it throws at the end.
   Written run();
 
  private:

@@ -3,9 +3,9 @@
 #include <chrono>
 #include <thread>
 
+#include "lock_file.hpp"
 #include <fmt/format.h>
 
-#include "lock_file.hpp"
 #include "spar/base/error.hpp"
 
 namespace spar::store {
@@ -14,7 +14,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 }  // namespace
 
@@ -29,7 +31,8 @@ struct RunLock::State {
     while (!file.carries(nonce)) {
       if (seconds_since(start) > times.visible_seconds)
         throw EnvironmentError(
-            fmt::format("the run directory {} is not shared by all nodes: rank {} on host {} does not see the run.lock that rank 0 on host {} wrote; "
+            fmt::format("the run directory {} is not shared by all nodes: rank {} on host {} does not see the run.lock "
+                        "that rank 0 on host {} wrote; "
                         "choose a --run on a file system that every node mounts",
                         run_directory, rank, this_process().host, owner_host));
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -49,7 +52,8 @@ RunLock::RunLock(RunLock&&) noexcept = default;
 RunLock& RunLock::operator=(RunLock&&) noexcept = default;
 RunLock::~RunLock() = default;
 
-RunLock RunLock::acquire(const comm::Communicator& communicator, const std::string& run_directory, const LockTimes& times) {
+RunLock RunLock::acquire(const comm::Communicator& communicator, const std::string& run_directory,
+                         const LockTimes& times) {
   auto state = std::make_unique<State>(run_directory, times);
   LockOwner self;
   comm::agree(communicator, [&] {
@@ -66,22 +70,32 @@ RunLock RunLock::acquire(const comm::Communicator& communicator, const std::stri
   return RunLock(std::move(state));
 }
 
-const std::string& RunLock::nonce() const { return state_->nonce; }
+const std::string& RunLock::nonce() const {
+  return state_->nonce;
+}
 
-std::int64_t RunLock::restarts() const { return state_->restarts; }
+std::int64_t RunLock::restarts() const {
+  return state_->restarts;
+}
 
-const std::optional<LockOwner>& RunLock::taken_from() const { return state_->file.taken_from(); }
+const std::optional<LockOwner>& RunLock::taken_from() const {
+  return state_->file.taken_from();
+}
 
 void RunLock::touch() {
   if (!state_->held || seconds_since(state_->touched) < state_->times.touch_seconds) return;
   state_->touched = Clock::now();
   if (!still_owner())
-    throw EnvironmentError(fmt::format("{} is no longer this run's: another process took it over, or somebody removed it; this run ends so that two do not mix",
-                                       state_->file.path()));
+    throw EnvironmentError(
+        fmt::format("{} is no longer this run's: another process took it over, or somebody removed it; this run ends "
+                    "so that two do not mix",
+                    state_->file.path()));
   state_->file.touch();
 }
 
-bool RunLock::still_owner() const { return state_->file.carries(state_->nonce); }
+bool RunLock::still_owner() const {
+  return state_->file.carries(state_->nonce);
+}
 
 void RunLock::release() noexcept {
   if (!state_->held) return;
@@ -89,6 +103,8 @@ void RunLock::release() noexcept {
   state_->file.remove_if(state_->nonce);
 }
 
-std::optional<LockOwner> read_lock(const std::string& run_directory) { return read_owner(run_directory + "/run.lock"); }
+std::optional<LockOwner> read_lock(const std::string& run_directory) {
+  return read_owner(run_directory + "/run.lock");
+}
 
 }  // namespace spar::store

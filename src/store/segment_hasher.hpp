@@ -8,7 +8,8 @@
 
 namespace spar::store {
 
-/// XXH3 of each segment of an array whose rows come in ascending order, in pieces of any size: memory does not depend on the size of a segment.
+/// XXH3 of each segment of an array whose rows come in ascending order, in pieces of any size: memory does not depend
+/// on the size of a segment.
 class SegmentHasher {
  public:
   using Found = std::function<void(int segment, std::uint64_t checksum)>;

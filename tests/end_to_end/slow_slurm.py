@@ -122,6 +122,18 @@ class SlurmJobs(unittest.TestCase):
         self.assertEqual(self.cluster.wait_for_end(job), "COMPLETED", self.log(job))
         self.assertEqual(digest(self.work / "lost"), self.whole, self.log(job))
 
+    def test_ranks_that_outlive_their_lost_node_cannot_harm_the_run_that_took_over(self):
+        job = self.submit("zombie", "--nodes=2", "--ntasks=4")
+        self.wait_for_checkpoint("zombie")
+        # The node of rank 0, which holds the lock and commits checkpoints, and of the batch script, which puts jobs back.
+        lost = self.cluster.nodes_of(job)[0]
+        self.cluster.lose_node(lost, steps_live_on=True)
+        self.addCleanup(self.cluster.start_node, lost)
+        self.cluster.start_again(job, seconds=180)
+        self.assertEqual(self.cluster.wait_for_end(job), "COMPLETED", self.log(job))
+        self.assertEqual(self.cluster.job(job)["Restarts"], "1", self.log(job))
+        self.assertEqual(digest(self.work / "zombie"), self.whole, self.log(job))
+
     def test_a_mistake_ends_the_job_with_its_exit_code_and_is_not_repeated(self):
         words = ["apr", "--data", self.work / "missing.h5", "--run", self.work / "mistake"]
         job = self.submit("mistake", "--nodes=1", "--ntasks=2", words=words)

@@ -1,11 +1,10 @@
-#include <sys/resource.h>
-
 #include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <string>
+#include <sys/resource.h>
 #include <vector>
 
 #include "support/scratch.hpp"
@@ -42,7 +41,8 @@ std::vector<std::string> events(const std::string& path) {
 using Events = std::vector<std::string>;
 
 void write_epoch(RunLog& log, std::int64_t epoch) {
-  log.epoch({epoch, "bpr", {{"bpr", 0.25}, {"reg", 0.5}}, 1000, 2.5e6, {{"compute", 1.5}, {"communication", 0.25}}, 4096});
+  log.epoch(
+      {epoch, "bpr", {{"bpr", 0.25}, {"reg", 0.5}}, 1000, 2.5e6, {{"compute", 1.5}, {"communication", 0.25}}, 4096});
 }
 
 }  // namespace
@@ -173,7 +173,8 @@ BOOST_AUTO_TEST_CASE(a_line_that_does_not_fit_is_taken_back) {
 BOOST_AUTO_TEST_CASE(a_log_that_cannot_be_opened_is_said) {
   const ScratchFolder folder;
   const std::string path = folder.file("absent/log.jsonl");
-  BOOST_CHECK_EQUAL(sentence_of(ExitCode::usage, [&] { RunLog::open(path, 0, 0); }), "cannot open " + path + ": no such file or directory");
+  BOOST_CHECK_EQUAL(sentence_of(ExitCode::usage, [&] { RunLog::open(path, 0, 0); }),
+                    "cannot open " + path + ": no such file or directory");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

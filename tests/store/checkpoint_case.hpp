@@ -6,42 +6,23 @@
 #include <fstream>
 #include <iterator>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
+
+#include "support/shared_folder.hpp"
 
 #include "spar/base/memory.hpp"
 #include "spar/comm/communicator.hpp"
 #include "spar/store/checkpoint.hpp"
-#include "support/scratch.hpp"
 
 /// Tables whose every value says where it belongs, for the tests of checkpoints.
 namespace spar::test {
 
-/// A folder that rank 0 makes and removes and all ranks use.
-class SharedFolder {
- public:
-  explicit SharedFolder(const comm::Communicator& communicator) : communicator_(communicator) {
-    if (communicator.is_root()) mine_.emplace();
-    path_ = communicator.broadcast(mine_ ? mine_->path() : std::string(), 0);
-  }
-  ~SharedFolder() { communicator_.barrier(); }
-  SharedFolder(const SharedFolder&) = delete;
-  SharedFolder& operator=(const SharedFolder&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  const comm::Communicator& communicator_;
-  std::optional<ScratchFolder> mine_;
-  std::string path_;
-};
-
 /// What stands in a column of a row: hardly ever the same at two places, or in two `version`s of the tables.
 inline float value_at(int table, int field, Index row, int column, int version) {
-  const std::uint32_t place[] = {static_cast<std::uint32_t>(table), static_cast<std::uint32_t>(field), static_cast<std::uint32_t>(row),
-                                 static_cast<std::uint32_t>(column), static_cast<std::uint32_t>(version)};
+  const std::uint32_t place[] = {static_cast<std::uint32_t>(table), static_cast<std::uint32_t>(field),
+                                 static_cast<std::uint32_t>(row), static_cast<std::uint32_t>(column),
+                                 static_cast<std::uint32_t>(version)};
   std::uint64_t mixed = 0;
   for (const std::uint32_t part : place) mixed = (mixed ^ part) * 0x9e3779b97f4a7c15ULL + (mixed >> 29);
   return std::bit_cast<float>(0x3f800000U | static_cast<std::uint32_t>(mixed >> 41));
@@ -54,8 +35,12 @@ struct Shape {
   int dim = 5;
 };
 
-inline std::vector<store::Field> user_fields(int dim) { return {{"vector", dim, 0}, {"vector.accumulator", dim, dim + 3}}; }
-inline std::vector<store::Field> item_fields(int dim) { return {{"vector", dim, 1}, {"bias", 1, dim + 1}, {"vector.accumulator", dim, dim + 2}}; }
+inline std::vector<store::Field> user_fields(int dim) {
+  return {{"vector", dim, 0}, {"vector.accumulator", dim, dim + 3}};
+}
+inline std::vector<store::Field> item_fields(int dim) {
+  return {{"vector", dim, 1}, {"bias", 1, dim + 1}, {"vector.accumulator", dim, dim + 2}};
+}
 
 /// A rank's rows of both tables in memory.
 class Tables {
@@ -70,17 +55,22 @@ class Tables {
   const std::vector<store::TableRows>& rows() const { return rows_; }
 
   void fill(int version) {
-    each([&](float& value, int table, int field, Index row, int column) { value = value_at(table, field, row, column, version); });
+    each([&](float& value, int table, int field, Index row, int column) {
+      value = value_at(table, field, row, column, version);
+    });
   }
   /// How many values differ from what fill(version) writes.
   Index wrong(int version) {
     Index count = 0;
-    each([&](float& value, int table, int field, Index row, int column) { count += value != value_at(table, field, row, column, version); });
+    each([&](float& value, int table, int field, Index row, int column) {
+      count += value != value_at(table, field, row, column, version);
+    });
     return count;
   }
 
  private:
-  void add(const std::string& name, Index total, const std::vector<store::Field>& fields, const ShardLayout& layout, int rank) {
+  void add(const std::string& name, Index total, const std::vector<store::Field>& fields, const ShardLayout& layout,
+           int rank) {
     const Partition partition{total, layout.shards};
     const Index first = partition.begin(layout.first_shard(rank));
     const Index count = partition.begin(layout.end_shard(rank)) - first;
@@ -96,7 +86,8 @@ class Tables {
       for (std::size_t f = 0; f < table.fields.size(); ++f)
         for (Index k = 0; k < table.rows; ++k)
           for (int c = 0; c < table.fields[f].columns; ++c)
-            action(table.records[k * table.stride + table.fields[f].offset + c], static_cast<int>(t), static_cast<int>(f), table.first_row + k, c);
+            action(table.records[k * table.stride + table.fields[f].offset + c], static_cast<int>(t),
+                   static_cast<int>(f), table.first_row + k, c);
     }
   }
 
@@ -128,7 +119,8 @@ inline std::string bytes_of(const std::string& path) {
 /// The bytes of every file of a directory, by name.
 inline std::map<std::string, std::string> contents(const std::string& directory) {
   std::map<std::string, std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) files[entry.path().filename().string()] = bytes_of(entry.path().string());
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    files[entry.path().filename().string()] = bytes_of(entry.path().string());
   return files;
 }
 

@@ -1,17 +1,17 @@
+#include <csignal>
+#include <fstream>
+#include <optional>
+#include <string>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include <csignal>
-#include <fstream>
-#include <string>
 #include <vector>
 
+#include "store/checkpoint_case.hpp"
+#include "support/sentence.hpp"
 #include <boost/test/unit_test.hpp>
 
 #include "spar/base/error.hpp"
-#include "store/checkpoint_case.hpp"
-#include "support/sentence.hpp"
 
 using namespace spar;
 using namespace spar::store;
@@ -28,7 +28,8 @@ constexpr std::int64_t part_bytes = 1'000'000;  // 4 parts
 void save(const Communicator& communicator, const std::string& directory, const std::string& name, int version) {
   Tables tables(shape, shards, communicator.size(), communicator.rank());
   tables.fill(version);
-  save_checkpoint(communicator, shards, directory, "nonce-a", info_of(name), tables.rows(), pending_of(tables), always, part_bytes);
+  save_checkpoint(communicator, shards, directory, "nonce-a", info_of(name), tables.rows(), pending_of(tables), always,
+                  part_bytes);
 }
 
 // Every rank must leave with the same sentence and the code for a failing environment.
@@ -48,7 +49,8 @@ void check_only_old(const Communicator& communicator, const std::string& directo
   communicator.barrier();
   if (communicator.is_root()) {
     std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(directory)) names.push_back(entry.path().filename().string());
+    for (const auto& entry : std::filesystem::directory_iterator(directory))
+      names.push_back(entry.path().filename().string());
     BOOST_CHECK(names == std::vector<std::string>{"old"});
     verify_checkpoint(read_manifest(directory + "/old"));
   }
@@ -116,7 +118,9 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_said_with_what_is_missing) {
   }
   save(world, folder.path(), "old", 1);
   const std::string sentence = failure_of_save(world, folder.path(), "new");
-  BOOST_CHECK(sentence.find("the checkpoint " + folder.file("new") + " was not written: the disk is full (it needs 3.2 MB, but " + folder.path() + " has ") == 0);
+  BOOST_CHECK(sentence.find("the checkpoint " + folder.file("new") +
+                            " was not written: the disk is full (it needs 3.2 MB, but " + folder.path() + " has ") ==
+              0);
   BOOST_CHECK(sentence.find(" MB free); earlier checkpoints are untouched") != std::string::npos);
   BOOST_TEST_MESSAGE(sentence);
   check_only_old(world, folder.path());
@@ -130,7 +134,8 @@ BOOST_AUTO_TEST_CASE(a_path_that_cannot_be_a_directory_is_said) {
   if (world.is_root()) std::ofstream(folder.file("file")) << "x";
   world.barrier();
   const std::string sentence = failure_of_save(world, folder.file("file"), "new");
-  BOOST_CHECK(sentence.find("was not written: cannot create the directory " + folder.file("file")) != std::string::npos);
+  BOOST_CHECK(sentence.find("was not written: cannot create the directory " + folder.file("file")) !=
+              std::string::npos);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -157,9 +162,11 @@ struct Damage {
   std::string load_failure(const CheckpointManifest& manifest) const {
     Tables tables(shape, shards, communicator.size(), communicator.rank());
     std::vector<PendingRows> pending;
-    const std::string sentence = sentence_of(ExitCode::usage, [&] { load_checkpoint(communicator, manifest, tables.rows(), &pending); });
+    const std::string sentence =
+        sentence_of(ExitCode::usage, [&] { load_checkpoint(communicator, manifest, tables.rows(), &pending); });
     for (const std::string& other : communicator.allgather(sentence)) BOOST_CHECK_EQUAL(other, sentence);
     BOOST_CHECK_EQUAL(sentence, sentence_of(ExitCode::usage, [&] { verify_checkpoint(manifest); }));
+    BOOST_CHECK_EQUAL(sentence, sentence_of(ExitCode::usage, [&] { verify_checkpoint(communicator, manifest); }));
     return sentence;
   }
 
@@ -204,7 +211,8 @@ BOOST_AUTO_TEST_CASE(a_flipped_byte_is_found_and_named_by_table_and_rows) {
   // Row 16,000 of the users lies in part 3 of 4, whose first row is 15,008, in a row group of 19 or 20 rows.
   damage.change([&] { flip(damage.path + "/part-0003.h5", place_of(damage.path + "/part-0003.h5", 0, 1, 16'000)); });
   BOOST_CHECK_EQUAL(damage.load_failure(manifest), "the checkpoint " + damage.path +
-                                                       " is damaged: its file part-0003.h5 does not match its checksum in table user, field vector.accumulator, rows "
+                                                       " is damaged: its file part-0003.h5 does not match its checksum "
+                                                       "in table user, field vector.accumulator, rows "
                                                        "15985 to 16003; use an older one");
   BOOST_CHECK_EQUAL(list_checkpoints(world, damage.folder.path()).size(), 2U);  // the list reads no rows
 }
@@ -216,17 +224,20 @@ BOOST_AUTO_TEST_CASE(a_flipped_byte_in_pending_rows_is_found) {
   damage.change([&] {
     const std::string file = damage.path + "/part-0000.h5";
     const std::vector<Index> rows = {1, 4, 7, 10};
-    flip(file, bytes_of(file).find(std::string(reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(Index))));
+    flip(file,
+         bytes_of(file).find(std::string(reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(Index))));
   });
   BOOST_CHECK_EQUAL(damage.load_failure(manifest), "the checkpoint " + damage.path +
-                                                       " is damaged: its file part-0000.h5 does not match its checksum in the pending rows of table item; use an older one");
+                                                       " is damaged: its file part-0000.h5 does not match its checksum "
+                                                       "in the pending rows of table item; use an older one");
 }
 
 BOOST_AUTO_TEST_CASE(a_truncated_part_is_said) {
   const Communicator world = Communicator::world();
   const Damage damage(world);
   const auto manifest = read_manifest(damage.path);
-  const std::string expected = "the checkpoint " + damage.path + " is damaged: its file part-0001.h5 has 5000 bytes instead of " +
+  const std::string expected = "the checkpoint " + damage.path +
+                               " is damaged: its file part-0001.h5 has 5000 bytes instead of " +
                                std::to_string(manifest.files[1].bytes) + "; use an older one";
   damage.change([&] { std::filesystem::resize_file(damage.path + "/part-0001.h5", 5000); });
   BOOST_CHECK_EQUAL(damage.load_failure(manifest), expected);
@@ -237,7 +248,8 @@ BOOST_AUTO_TEST_CASE(a_missing_part_is_said) {
   const Communicator world = Communicator::world();
   const Damage damage(world);
   const auto manifest = read_manifest(damage.path);
-  const std::string expected = "the checkpoint " + damage.path + " is damaged: its file part-0002.h5 is missing; use an older one";
+  const std::string expected =
+      "the checkpoint " + damage.path + " is damaged: its file part-0002.h5 is missing; use an older one";
   damage.change([&] { std::filesystem::remove(damage.path + "/part-0002.h5"); });
   BOOST_CHECK_EQUAL(damage.load_failure(manifest), expected);
   BOOST_CHECK_EQUAL(damage.skipped(), expected);
@@ -249,10 +261,12 @@ BOOST_AUTO_TEST_CASE(a_part_of_another_checkpoint_is_refused) {
   save(world, damage.folder.path(), "b", 2);
   const auto manifest = read_manifest(damage.path);
   damage.change([&] {
-    std::filesystem::copy_file(damage.folder.file("b/part-0002.h5"), damage.path + "/part-0002.h5", std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(damage.folder.file("b/part-0002.h5"), damage.path + "/part-0002.h5",
+                               std::filesystem::copy_options::overwrite_existing);
   });
   BOOST_CHECK_EQUAL(damage.load_failure(manifest), "the checkpoint " + damage.path +
-                                                       " is damaged: its file part-0002.h5 is not the one that belongs to it (its checksums differ from those of the "
+                                                       " is damaged: its file part-0002.h5 is not the one that belongs "
+                                                       "to it (its checksums differ from those of the "
                                                        "manifest); use an older one");
 }
 
@@ -262,16 +276,22 @@ BOOST_AUTO_TEST_CASE(a_damaged_manifest_is_no_manifest) {
   const std::string file = damage.path + "/manifest.json";
   const std::string text = bytes_of(file);
   damage.change([&] { flip(file, text.find("20011") + 4); });  // still JSON, another number of rows
-  BOOST_CHECK_EQUAL(damage.skipped(), "the checkpoint " + damage.path + " is damaged: its manifest.json does not match its checksum; use an older one");
+  BOOST_CHECK_EQUAL(
+      damage.skipped(),
+      "the checkpoint " + damage.path + " is damaged: its manifest.json does not match its checksum; use an older one");
   damage.change([&] { std::filesystem::resize_file(file, 100); });
-  BOOST_CHECK_EQUAL(damage.skipped(), "the checkpoint " + damage.path + " is damaged: its manifest.json is not readable; use an older one");
+  BOOST_CHECK_EQUAL(damage.skipped(), "the checkpoint " + damage.path +
+                                          " is damaged: its manifest.json is not readable; use an older one");
   damage.change([&] { std::ofstream(file) << R"({"format": "spar-checkpoint", "version": 2})"; });
-  BOOST_CHECK_EQUAL(damage.skipped(), "the checkpoint " + damage.path + " has version 2 of its format, but this program knows versions up to 1: use a newer spar");
+  BOOST_CHECK_EQUAL(damage.skipped(),
+                    "the checkpoint " + damage.path +
+                        " has version 2 of its format, but this program knows versions up to 1: use a newer spar");
   damage.change([&] { std::filesystem::remove(file); });
   std::vector<std::string> damaged;
   BOOST_CHECK_EQUAL(list_checkpoints(world, damage.folder.path(), &damaged).size(), 1U);
   BOOST_CHECK(damaged.empty());
-  BOOST_CHECK_EQUAL(sentence_of(ExitCode::usage, [&] { read_manifest(damage.path); }), damage.path + " is no checkpoint: it has no manifest.json");
+  BOOST_CHECK_EQUAL(sentence_of(ExitCode::usage, [&] { read_manifest(damage.path); }),
+                    damage.path + " is no checkpoint: it has no manifest.json");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

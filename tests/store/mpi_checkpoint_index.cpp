@@ -1,11 +1,10 @@
 #include <cmath>
 #include <vector>
 
-#include <boost/test/unit_test.hpp>
-#include <hdf5.h>
-
 #include "src/store/hdf5_library.hpp"
 #include "store/checkpoint_case.hpp"
+#include <boost/test/unit_test.hpp>
+#include <hdf5.h>
 
 using namespace spar;
 using namespace spar::store;
@@ -15,7 +14,8 @@ using comm::Communicator;
 namespace {
 
 // A whole field of a table through index.h5, as any HDF5 program reads it; empty where that fails.
-std::vector<float> through_index(const std::string& checkpoint, const std::string& array, const std::vector<hsize_t>& shape) {
+std::vector<float> through_index(const std::string& checkpoint, const std::string& array,
+                                 const std::vector<hsize_t>& shape) {
   const Hdf5Session session;
   const Hdf5Id access = reading_access();
   const Hdf5Id file(H5Fopen((checkpoint + "/index.h5").c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
@@ -40,7 +40,8 @@ BOOST_AUTO_TEST_CASE(the_index_shows_each_table_as_one_matrix_and_a_missing_part
   constexpr int shards = 8;
   Tables tables(shape, shards, world.size(), world.rank());
   tables.fill(1);
-  save_checkpoint(world, shards, folder.path(), "nonce", info_of("a"), tables.rows(), {}, [] { return true; }, 15'000);
+  save_checkpoint(
+      world, shards, folder.path(), "nonce", info_of("a"), tables.rows(), {}, [] { return true; }, 15'000);
   if (!world.is_root()) return;
   const auto manifest = read_manifest(folder.file("a"));
   BOOST_CHECK_EQUAL(manifest.parts, 4);
@@ -48,7 +49,8 @@ BOOST_AUTO_TEST_CASE(the_index_shows_each_table_as_one_matrix_and_a_missing_part
   const auto bias = through_index(folder.file("a"), "/tables/item/bias", {211});
   BOOST_REQUIRE_EQUAL(bias.size(), 211U);
   Index wrong = 0;
-  for (Index row = 0; row < shape.items; ++row) wrong += bias[static_cast<std::size_t>(row)] != value_at(1, 1, row, 0, 1);
+  for (Index row = 0; row < shape.items; ++row)
+    wrong += bias[static_cast<std::size_t>(row)] != value_at(1, 1, row, 0, 1);
   BOOST_CHECK_EQUAL(wrong, 0);
 
   std::filesystem::remove(folder.file("a/part-0001.h5"));

@@ -1,15 +1,14 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <ctime>
+#include <fcntl.h>
 #include <fstream>
 #include <memory>
+#include <sys/stat.h>
 
+#include "store/checkpoint_case.hpp"
+#include "support/sentence.hpp"
 #include <boost/test/unit_test.hpp>
 
 #include "spar/store/run_lock.hpp"
-#include "store/checkpoint_case.hpp"
-#include "support/sentence.hpp"
 
 using namespace spar;
 using namespace spar::store;
@@ -53,9 +52,11 @@ BOOST_AUTO_TEST_CASE(a_directory_that_is_not_shared_is_said) {
   const bool elsewhere = world.rank() == world.size() - 1;
   LockTimes times;
   times.visible_seconds = 0.3;
-  const std::string sentence = sentence_of(ExitCode::environment, [&] { RunLock::acquire(world, elsewhere ? own.path() : folder.path(), times); });
+  const std::string sentence = sentence_of(
+      ExitCode::environment, [&] { RunLock::acquire(world, elsewhere ? own.path() : folder.path(), times); });
   for (const std::string& other : world.allgather(sentence)) BOOST_CHECK_EQUAL(other, sentence);
-  BOOST_CHECK(sentence.find(" is not shared by all nodes: rank " + std::to_string(world.size() - 1) + " on host ") != std::string::npos);
+  BOOST_CHECK(sentence.find(" is not shared by all nodes: rank " + std::to_string(world.size() - 1) + " on host ") !=
+              std::string::npos);
   BOOST_CHECK(sentence.find("; choose a --run on a file system that every node mounts") != std::string::npos);
   world.barrier();
   BOOST_CHECK(!read_lock(folder.path()));  // and the lock is not left behind
@@ -71,7 +72,8 @@ BOOST_AUTO_TEST_CASE(who_lost_the_lock_learns_it_at_the_next_touch_and_leaves_th
     RunLock lock = RunLock::acquire(world, folder.path(), times);
     world.barrier();
     if (world.is_root()) {
-      std::ofstream(folder.file("run.lock")) << R"({"nonce":"thief","host":"n","machine":"m","process":1,"process_start":1,"job":"","restarts":0,"since":"s"})";
+      std::ofstream(folder.file("run.lock"))
+          << R"({"nonce":"thief","host":"n","machine":"m","process":1,"process_start":1,"job":"","restarts":0,"since":"s"})";
       stolen = sentence_of(ExitCode::environment, [&] { lock.touch(); });
       BOOST_CHECK(stolen.find(folder.file("run.lock") + " is no longer this run's: ") == 0);
     }

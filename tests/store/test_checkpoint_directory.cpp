@@ -53,7 +53,8 @@ BOOST_AUTO_TEST_CASE(newest_come_first_and_what_is_half_written_is_none) {
 
 BOOST_AUTO_TEST_CASE(the_newest_and_the_named_are_kept) {
   const ScratchFolder folder;
-  for (const char* name : {"epoch-1", "epoch-2", "epoch-3", "epoch-4", "epoch-5"}) make_checkpoint(folder.file(name), name);
+  for (const char* name : {"epoch-1", "epoch-2", "epoch-3", "epoch-4", "epoch-5"})
+    make_checkpoint(folder.file(name), name);
   std::filesystem::create_directories(folder.file("epoch-2.partial-dead"));
   std::filesystem::create_directories(folder.file("epoch-6.partial-mine"));
   std::filesystem::create_directories(folder.file("notes"));
@@ -75,9 +76,11 @@ BOOST_AUTO_TEST_CASE(without_the_lock_nothing_is_deleted) {
   for (const char* name : {"epoch-1", "epoch-2"}) make_checkpoint(folder.file(name), name);
   std::filesystem::create_directories(folder.file("epoch-2.partial-dead"));
   const auto before = folder.names();
-  const std::string sentence = sentence_of(ExitCode::environment, [&] { sweep_checkpoints(folder.path(), 1, {}, "mine", [] { return false; }); });
-  BOOST_CHECK_EQUAL(without(sentence, folder.path()),
-                    "/epoch-2.partial-dead is no longer this run's to change: another process has taken over the run directory");
+  const std::string sentence = sentence_of(
+      ExitCode::environment, [&] { sweep_checkpoints(folder.path(), 1, {}, "mine", [] { return false; }); });
+  BOOST_CHECK_EQUAL(
+      without(sentence, folder.path()),
+      "/epoch-2.partial-dead is no longer this run's to change: another process has taken over the run directory");
   BOOST_CHECK(folder.names() == before);
 }
 
@@ -119,10 +122,12 @@ BOOST_AUTO_TEST_CASE(every_part_has_one_writer_and_no_two_ranks_wait_for_each_ot
         std::vector<int> written(static_cast<std::size_t>(parts), 0);
         for (int rank = 0; rank < ranks; ++rank) {
           duties.push_back(duties_of(rank, layout, parts));
-          for (const PartDuty& duty : duties.back()) written[static_cast<std::size_t>(duty.part)] += duty.writer == rank;
+          for (const PartDuty& duty : duties.back())
+            written[static_cast<std::size_t>(duty.part)] += duty.writer == rank;
         }
         BOOST_CHECK(std::all_of(written.begin(), written.end(), [](int count) { return count == 1; }));
-        // Blocking messages: in each turn, the parts that all of their ranks have come to are done; and no chain of waits is longer than two shared parts.
+        // Blocking messages: in each turn, the parts that all of their ranks have come to are done; and no chain of
+        // waits is longer than two shared parts.
         std::vector<std::size_t> next(static_cast<std::size_t>(ranks), 0);
         std::size_t left = 0;
         for (const auto& list : duties) left += list.size();
@@ -137,7 +142,8 @@ BOOST_AUTO_TEST_CASE(every_part_has_one_writer_and_no_two_ranks_wait_for_each_ot
             const PartDuty* duty = at(rank);
             if (duty == nullptr || duty->writer != rank) continue;
             bool all = true;
-            for (int other = duty->writer; other < duty->end_rank; ++other) all = all && at(other) != nullptr && at(other)->part == duty->part;
+            for (int other = duty->writer; other < duty->end_rank; ++other)
+              all = all && at(other) != nullptr && at(other)->part == duty->part;
             if (all) ready.insert(duty->part);
             if (all && duty->shared()) shared_turns = turn + 1;
           }

@@ -1,14 +1,13 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <csignal>
 #include <ctime>
+#include <fcntl.h>
 #include <fstream>
 #include <string>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "src/store/lock_file.hpp"
@@ -60,11 +59,14 @@ pid_t living_owner(const std::string& directory) {
     for (;;) pause();
     return 0;
   });
-  for (int turn = 0; turn < 500 && !read_lock(directory); ++turn) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int turn = 0; turn < 500 && !read_lock(directory); ++turn)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   return child;
 }
 
-void write_lock(const std::string& directory, const LockOwner& owner) { std::ofstream(directory + "/run.lock") << to_text(owner); }
+void write_lock(const std::string& directory, const LockOwner& owner) {
+  std::ofstream(directory + "/run.lock") << to_text(owner);
+}
 
 // Somebody on another machine, of whose process nothing can be known here.
 LockOwner stranger() {
@@ -107,14 +109,22 @@ BOOST_AUTO_TEST_CASE(the_second_job_learns_who_runs_there_and_since_when) {
   const ScratchFolder folder;
   LockOwner other = stranger();
   write_lock(folder.path(), other);
-  const auto refusal = [&] { return without(sentence_of(ExitCode::usage, [&] { LockFile(folder.path(), {}).take(this_process()); }), folder.path()); };
-  BOOST_CHECK_EQUAL(refusal(), " is in use by process 4242 on host n17 since 2026-11-22 10:00:00: wait until it ends, or choose another --run");
+  const auto refusal = [&] {
+    return without(sentence_of(ExitCode::usage, [&] { LockFile(folder.path(), {}).take(this_process()); }),
+                   folder.path());
+  };
+  BOOST_CHECK_EQUAL(
+      refusal(),
+      " is in use by process 4242 on host n17 since 2026-11-22 10:00:00: wait until it ends, or choose another --run");
   other.job = "77";
   write_lock(folder.path(), other);
-  BOOST_CHECK_EQUAL(refusal(), " is in use by process 4242 on host n17 (job 77) since 2026-11-22 10:00:00: wait until it ends, or choose another --run");
+  BOOST_CHECK_EQUAL(refusal(),
+                    " is in use by process 4242 on host n17 (job 77) since 2026-11-22 10:00:00: wait until it ends, or "
+                    "choose another --run");
   std::ofstream(folder.file("run.lock")) << "{";
   BOOST_CHECK_EQUAL(refusal(),
-                    " is in use: its run.lock is not readable, but somebody touched it within the last 300 s; wait until that run ends, or choose another --run");
+                    " is in use: its run.lock is not readable, but somebody touched it within the last 300 s; wait "
+                    "until that run ends, or choose another --run");
   BOOST_CHECK(folder.names() == Names{"run.lock"});
 }
 
@@ -147,7 +157,8 @@ BOOST_AUTO_TEST_CASE(an_earlier_start_of_the_same_job_gives_way) {
   LockOwner self = this_process();
   self.job = "77";
   write_lock(folder.path(), earlier);
-  BOOST_CHECK(!sentence_of(ExitCode::usage, [&] { LockFile(folder.path(), {}).take(self); }).empty());  // the same start twice
+  BOOST_CHECK(
+      !sentence_of(ExitCode::usage, [&] { LockFile(folder.path(), {}).take(self); }).empty());  // the same start twice
   self.restarts = 1;
   LockFile(folder.path(), {}).take(self);
   BOOST_CHECK_EQUAL(read_lock(folder.path())->nonce, self.nonce);
@@ -230,7 +241,8 @@ BOOST_AUTO_TEST_CASE(a_right_of_succession_that_nobody_used_does_not_block_for_e
 
 BOOST_AUTO_TEST_CASE(a_directory_that_is_not_there_is_said) {
   const ScratchFolder folder;
-  const std::string sentence = sentence_of(ExitCode::usage, [&] { LockFile(folder.file("absent"), {}).take(this_process()); });
+  const std::string sentence =
+      sentence_of(ExitCode::usage, [&] { LockFile(folder.file("absent"), {}).take(this_process()); });
   BOOST_CHECK_EQUAL(without(sentence, folder.path()), "cannot write /absent/run.lock: no such file or directory");
 }
 

@@ -26,7 +26,8 @@ BOOST_AUTO_TEST_CASE(checksums_do_not_depend_on_how_rows_come) {
     std::map<int, std::uint64_t> found;
     for (Index row = hasher.next_row(); row < boundaries.back();) {
       const Index count = std::min<Index>(boundaries.back() - row, *rc::gen::inRange(1, 90));
-      hasher.add(rows.data() + row * columns, count, [&](int segment, std::uint64_t sum) { RC_ASSERT(found.emplace(segment, sum).second); });
+      hasher.add(rows.data() + row * columns, count,
+                 [&](int segment, std::uint64_t sum) { RC_ASSERT(found.emplace(segment, sum).second); });
       row += count;
       RC_ASSERT(hasher.next_row() == row);
     }

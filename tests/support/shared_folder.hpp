@@ -20,6 +20,7 @@ class SharedFolder {
   SharedFolder& operator=(const SharedFolder&) = delete;
   ~SharedFolder() { communicator_.barrier(); }
 
+  const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
 
  private:

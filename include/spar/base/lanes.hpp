@@ -1,11 +1,10 @@
 #pragma once
-#include <immintrin.h>
-
 #include <cmath>
 #include <cstring>
+#include <immintrin.h>
 
-/// Sixteen numbers side by side (GCC vector extensions): the unit in which rows are padded, so a loop over a row has no tail and its bits do not
-/// depend on the instruction set that carries the sixteen.
+/// Sixteen numbers side by side (GCC vector extensions): the unit in which rows are padded, so a loop over a row has no
+/// tail and its bits do not depend on the instruction set that carries the sixteen.
 namespace spar {
 
 inline constexpr int lanes = 16;
@@ -84,7 +83,8 @@ inline Lanes<T> lane_sums(Lanes<T>* v) {
   return v[0];
 }
 
-/// The inner product of two padded rows of `width` numbers (a multiple of 16): one chain of fused multiply-adds per lane, then lane_sum.
+/// The inner product of two padded rows of `width` numbers (a multiple of 16): one chain of fused multiply-adds per
+/// lane, then lane_sum.
 template <class T>
 inline T lane_dot(const T* a, const T* b, int width) {
   Lanes<T> sum{};

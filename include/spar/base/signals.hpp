@@ -1,12 +1,13 @@
 #pragma once
 
-/// Signals that ask a training to stop. The handlers set a flag and nothing else; the training loop looks at it once a step, and all ranks act on it together
-/// (docs/architecture.md, "Leaving together").
+/// Signals that ask a training to stop. The handlers set a flag and nothing else; the training loop looks at it once a
+/// step, and all ranks act on it together (docs/architecture.md, "Leaving together").
 namespace spar {
 
-/// From now on SIGUSR1, SIGTERM and SIGINT ask for a stop, and a file that outgrows its size limit is a failed write instead of a death (SIGXFSZ is ignored).
-/// A second SIGINT, at least 200 ms after the first, leaves at once with exit code 130; one that comes earlier is the same request delivered twice, by the
-/// terminal and by mpirun. Calling it again changes nothing. EnvironmentError where the system refuses.
+/// From now on SIGUSR1, SIGTERM and SIGINT ask for a stop, and a file that outgrows its size limit is a failed write
+/// instead of a death (SIGXFSZ is ignored). A second SIGINT, at least 200 ms after the first, leaves at once with exit
+/// code 130; one that comes earlier is the same request delivered twice, by the terminal and by mpirun. Calling it
+/// again changes nothing. EnvironmentError where the system refuses.
 void install_signal_handlers();
 
 /// Whether a stop has been asked for. Lock-free; any thread.

@@ -5,10 +5,12 @@
 #include <utility>
 #include <vector>
 
-/// The log of a run, log.jsonl: one JSON object a line (docs/formats.md, "Run directory"). Rank 0 writes it; each line is complete in the file when the call returns.
+/// The log of a run, log.jsonl: one JSON object a line (docs/formats.md, "Run directory"). Rank 0 writes it; each line
+/// is complete in the file when the call returns.
 namespace spar::report {
 
-/// Names with numbers, in the order in which they are to be read: {"bpr", 0.2071}, {"ndcg@20", 0.114}. A number that is not finite becomes null.
+/// Names with numbers, in the order in which they are to be read: {"bpr", 0.2071}, {"ndcg@20", 0.114}. A number that is
+/// not finite becomes null.
 using NamedNumbers = std::vector<std::pair<std::string, double>>;
 
 /// A training begins or goes on.
@@ -71,12 +73,14 @@ struct StopLine {
   double seconds = 0;  ///< of this start, all in all
 };
 
-/// Appends to one log.jsonl. Every line has "event" and "time" (UTC, ISO 8601) and "restarts" first. Failures name the file (UserError
-/// where nobody could write there, else EnvironmentError); a line that could not be written whole is taken back.
+/// Appends to one log.jsonl. Every line has "event" and "time" (UTC, ISO 8601) and "restarts" first. Failures name the
+/// file (UserError where nobody could write there, else EnvironmentError); a line that could not be written whole is
+/// taken back.
 class RunLog {
  public:
-  /// Opens `path` for appending, creates it where absent. Of an earlier log the first `keep_bytes` bytes stay (0: a new run), cut back to a whole line, and after them the
-  /// "checkpoint" line of the checkpoint that recorded this length; so a resumed run has no line twice. `restarts` goes into every line.
+  /// Opens `path` for appending, creates it where absent. Of an earlier log the first `keep_bytes` bytes stay (0: a new
+  /// run), cut back to a whole line, and after them the "checkpoint" line of the checkpoint that recorded this length;
+  /// so a resumed run has no line twice. `restarts` goes into every line.
   static RunLog open(const std::string& path, std::int64_t keep_bytes, std::int64_t restarts);
 
   RunLog(RunLog&&) noexcept;
