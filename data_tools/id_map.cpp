@@ -43,6 +43,14 @@ std::string_view IdMap::stored_text(std::uint64_t name) const {
   return {at + 1, static_cast<unsigned char>(*at)};
 }
 
+std::uint64_t IdMap::store(std::string_view text) {
+  const std::uint64_t name = text_mark | arena_.size();
+  char* at = arena_.extend(text.size() + 1);
+  *at = static_cast<char>(text.size());
+  std::memcpy(at + 1, text.data(), text.size());
+  return name;
+}
+
 std::uint32_t IdMap::append(std::uint64_t name) {
   if (names_.size() >= most_ids)
     throw UserError(fmt::format("the input has more than {} {}, the most that a data set holds", most_ids, what_));
@@ -62,12 +70,7 @@ std::uint32_t IdMap::number_of(IdKey key, std::uint64_t hash, const char* text) 
       return slot.number_plus_one - 1;
   }
   std::uint64_t name = key;
-  if (by_text) {
-    const std::string_view id = key_text(key, text);
-    name = text_mark | arena_.size();
-    arena_.push_back(static_cast<char>(id.size()));
-    arena_.insert(arena_.end(), id.begin(), id.end());
-  }
+  if (by_text) name = store(key_text(key, text));
   table.slots[at] = {hash, append(name)};
   ++table.used;
   return table.slots[at].number_plus_one - 1;
@@ -79,9 +82,19 @@ std::uint64_t IdMap::prepare(IdKey key, const char* text) const {
     return key;
   }
   const std::string_view id = key_text(key, text);
-  const std::uint64_t hash = store::checksum(id.data(), id.size());
+  const std::uint64_t hash = spar::store::checksum(id.data(), id.size());
   __builtin_prefetch(&texts_.slots[texts_.home(hash)]);
   return hash;
+}
+
+void IdMap::fetch_name(std::uint64_t hash) const {
+  const Slot& slot = texts_.slots[texts_.home(hash)];
+  if (slot.number_plus_one != 0) __builtin_prefetch(&names_[slot.number_plus_one - 1]);
+}
+
+void IdMap::fetch_text(std::uint64_t hash) const {
+  const Slot& slot = texts_.slots[texts_.home(hash)];
+  if (slot.number_plus_one != 0) __builtin_prefetch(arena_.data() + (names_[slot.number_plus_one - 1] & ~text_mark));
 }
 
 void IdMap::resolve(std::span<const IdKey> keys, const char* text, std::vector<std::uint32_t>& numbers) {
@@ -100,6 +113,8 @@ void IdMap::resolve(std::span<const IdKey> keys, const char* text, std::vector<s
     }
     const std::uint64_t hash = hashes[k % ahead];
     if (k + ahead < count) hashes[k % ahead] = prepare(keys[k + ahead], text);
+    if (k + ahead / 2 < count && is_text(keys[k + ahead / 2])) fetch_name(hashes[(k + ahead / 2) % ahead]);
+    if (k + ahead / 4 < count && is_text(keys[k + ahead / 4])) fetch_text(hashes[(k + ahead / 4) % ahead]);
     if (keys[k] != last) last_number = number_of(keys[k], hash, text);
     last = keys[k];
     numbers[k] = last_number;
@@ -113,12 +128,7 @@ void IdMap::add(std::string_view id) {
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), value);
   const bool whole =
       error == std::errc() && end == id.data() + id.size() && id.size() <= 18 && (id[0] != '0' || id.size() == 1);
-  if (!whole) {
-    value = text_mark | arena_.size();
-    arena_.push_back(static_cast<char>(id.size()));
-    arena_.insert(arena_.end(), id.begin(), id.end());
-  }
-  append(value);
+  append(whole ? value : store(id));
 }
 
 std::string IdMap::name(std::uint32_t number) const {
@@ -145,7 +155,7 @@ std::vector<std::uint64_t> IdMap::hashes() const {
   std::vector<std::uint64_t> result(names_.size());
   for (std::uint32_t k = 0; k < size(); ++k) {
     const std::string id = name(k);
-    result[k] = store::checksum(id.data(), id.size());
+    result[k] = spar::store::checksum(id.data(), id.size());
   }
   return result;
 }

@@ -272,7 +272,9 @@ void look_at(Input& input, const ImportOptions& options) {
       input.layout = find_layout(lines, wish, source->name());
     }
   }
-  if (input.path == "-") input.source = std::move(source);
+  // A pipe gives its bytes once.
+  std::error_code error;
+  if (!fs::is_regular_file(input.path, error)) input.source = std::move(source);
 }
 
 }  // namespace

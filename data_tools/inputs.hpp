@@ -20,7 +20,7 @@ struct Input {
   enum class Form { rows, lists, negatives } form = Form::rows;
   RowLayout layout;                    ///< of rows
   std::int64_t skip_lines = 0;         ///< of lists
-  std::unique_ptr<TextSource> source;  ///< opened already (standard input), else null
+  std::unique_ptr<TextSource> source;  ///< opened already (pipes), else null
   std::string describe() const;
 };
 

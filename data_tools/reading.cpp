@@ -28,8 +28,8 @@ std::size_t bucket_count(const std::vector<Input>& inputs) {
   std::uintmax_t bytes = 0;
   for (const Input& input : inputs) {
     std::error_code error;
-    const std::uintmax_t size =
-        input.path == "-" ? std::uintmax_t{1} << 32 : std::filesystem::file_size(input.path, error);
+    const bool pipe = input.source != nullptr;
+    const std::uintmax_t size = pipe ? std::uintmax_t{1} << 32 : std::filesystem::file_size(input.path, error);
     if (!error) bytes += input.path.ends_with(".gz") ? 5 * size : size;
   }
   return std::clamp<std::size_t>(std::bit_ceil(static_cast<std::size_t>(bytes >> 20)), 16, 2048);
@@ -212,7 +212,7 @@ Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const Spil
     auto& buckets = records.parts[static_cast<std::size_t>(input.part)];
     if (!buckets) buckets = std::make_unique<Buckets>(*records.file, records.buckets, buffer_bytes);
     if (!input.source) input.source = TextSource::open(input.path);
-    ImportReport::Input entry{input.path, input_part_name(input.part), input.describe(), 0, 0, 0};
+    ImportReport::Input entry{input.source->name(), input_part_name(input.part), input.describe(), 0, 0, 0};
     InputStages stages(input, input.source->name(), records, entry, rows, ordered);
     ChunkReader reader(*input.source, 0, chunk_bytes);
     try {

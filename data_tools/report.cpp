@@ -16,6 +16,10 @@ std::string grouped(std::int64_t value) {
   return digits;
 }
 
+std::string counted(std::int64_t count, const char* one) {
+  return fmt::format("{} {}{}", grouped(count), one, count == 1 ? "" : "s");
+}
+
 constexpr std::size_t most_inputs_shown = 8;
 
 std::string input_lines(const std::vector<ImportReport::Input>& inputs) {
@@ -26,8 +30,8 @@ std::string input_lines(const std::vector<ImportReport::Input>& inputs) {
     const ImportReport::Input& input = inputs[k];
     lines +=
         fmt::format("read     {:>{}} {} from {} ({}", grouped(input.rows), width, input.part, input.path, input.layout);
-    if (input.empty_lines > 0) lines += fmt::format("; {} empty lines", grouped(input.empty_lines));
-    if (input.empty_lists > 0) lines += fmt::format("; {} empty lists", grouped(input.empty_lists));
+    if (input.empty_lines > 0) lines += fmt::format("; {}", counted(input.empty_lines, "empty line"));
+    if (input.empty_lists > 0) lines += fmt::format("; {}", counted(input.empty_lists, "empty list"));
     lines += ")\n";
   }
   if (inputs.size() > most_inputs_shown)
@@ -48,20 +52,21 @@ std::string ImportReport::text() const {
   std::string lines = input_lines(inputs);
   for (const Drop& drop : drops) lines += fmt::format("dropped  {} {}\n", grouped(drop.count), drop.sentence);
   for (const std::string& note : notes) lines += fmt::format("note     {}\n", note);
-  lines += fmt::format("kept     {} users, {} items: {} train / {} validation / {} test{}{}\n", grouped(users),
-                       grouped(items), grouped(train), grouped(validation), grouped(test),
+  lines += fmt::format("kept     {}, {}: {} train / {} validation / {} test{}{}\n", counted(users, "user"),
+                       counted(items, "item"), grouped(train), grouped(validation), grouped(test),
                        has_ratings ? ", with ratings" : "", has_times ? ", with times" : "");
-  if (negatives > 0) lines += fmt::format("         {} candidates for the test part\n", grouped(negatives));
-  if (users_without_train > 0)
-    lines += fmt::format("         {} users have no training interaction\n", grouped(users_without_train));
-  if (users_without_test > 0 && test > 0)
-    lines += fmt::format("         {} users have no test interaction\n", grouped(users_without_test));
-  if (items_only_in_test > 0)
-    lines += fmt::format("         {} test items occur in no training or validation interaction\n",
-                         grouped(items_only_in_test));
+  const auto add = [&](std::int64_t count, const char* one, const char* rest) {
+    if (count > 0) lines += fmt::format("         {} {}\n", counted(count, one), rest);
+  };
+  add(negatives, "candidate", "for the test part");
+  add(users_without_train, "user", "without a training interaction");
+  if (test > 0) add(users_without_test, "user", "without a test interaction");
+  add(items_only_in_test, "item", "of the test part in no training or validation interaction");
   lines += fmt::format("split    {}\n", split);
-  const std::string rate =
-      seconds > 0 ? fmt::format(", {:.1f} million rows/s", static_cast<double>(rows_read) / seconds / 1e6) : "";
+  // A rate says something where reading the rows takes most of the time.
+  const std::string rate = rows_read >= 1000000
+                               ? fmt::format(", {:.1f} million rows/s", static_cast<double>(rows_read) / seconds / 1e6)
+                               : "";
   lines += fmt::format("wrote    {} (content {}) in {:.1f} s{}\n", to, content, seconds, rate);
   return lines;
 }

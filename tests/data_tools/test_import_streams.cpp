@@ -1,4 +1,6 @@
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 #include "import_fixture.hpp"
@@ -111,6 +113,17 @@ BOOST_AUTO_TEST_CASE(every_way_to_pass_the_text_gives_the_same_data) {
   write("parts/part-0", text.substr(0, half));
   write("parts/part-1", text.substr(half));
   import(options("delimited", file("parts")));
+  BOOST_CHECK_EQUAL(report.content, content);
+}
+
+BOOST_AUTO_TEST_CASE(a_named_pipe_is_read_once) {
+  const std::string text = random_rows(30000);
+  import(options("delimited", write("rows.tsv", text)));
+  const std::string content = report.content;
+  BOOST_REQUIRE_EQUAL(::mkfifo(file("pipe").c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(file("pipe")) << text; });
+  import(options("delimited", file("pipe")));
+  writer.join();
   BOOST_CHECK_EQUAL(report.content, content);
 }
 
