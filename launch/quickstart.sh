@@ -87,6 +87,6 @@ cat <<TEXT
 program     $root/$spar
 data        $root/$data
 run         $root/$run   (recipe.toml, log.jsonl, checkpoints/, results/)
-next        launch/spar-run recommend $run --users 1 --top 10
+next        launch/spar-run recommend $run --top 10
             $spar systems
 TEXT
