@@ -79,7 +79,7 @@ fi
 ((code == 0)) || exit "$code"
 
 echo "== clean"
-launch/spar-run -n "$ranks" evaluate "$run"
+launch/spar-run -n "$ranks" evaluate "$run" --metrics hr,ndcg --cutoffs 10,100
 echo "== attacked"
 launch/spar-run -n "$ranks" attack "$run" --method fgm --epsilon 0.5,1
 cat <<TEXT
