@@ -79,7 +79,7 @@ fi
 ((code == 0)) || exit "$code"
 
 echo "== clean"
-launch/spar-run -n "$ranks" evaluate "$run"
+launch/spar-run -n "$ranks" evaluate "$run" --metrics hr,ndcg --cutoffs 10,100
 echo "== attacked"
 launch/spar-run -n "$ranks" attack "$run" --method fgm --epsilon 0.5,1
 cat <<TEXT
@@ -87,6 +87,6 @@ cat <<TEXT
 program     $root/$spar
 data        $root/$data
 run         $root/$run   (recipe.toml, log.jsonl, checkpoints/, results/)
-next        launch/spar-run recommend $run --users 1 --top 10
+next        launch/spar-run recommend $run --top 10
             $spar systems
 TEXT
