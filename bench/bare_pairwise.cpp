@@ -169,6 +169,7 @@ void BarePairwise::list_shard(int shard, const BareBatch& batch, RowQueue& first
   for (std::size_t k = 0; k < size(micro_); ++k) {
     first.ask();
     const std::size_t later = std::min(begin + k + stamps_ahead, size(shape_.batch) - 1);
+    user_stamps_.prefetch(batch.users[later]);
     step_stamps_.prefetch(batch.positives[later]);
     step_stamps_.prefetch(batch.negatives[later]);
     const auto triple = static_cast<std::uint16_t>(k);

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "spar/base/threads.hpp"
+
 namespace spar::data_tools {
 
 namespace {
@@ -54,6 +56,14 @@ void BlockStore::load(std::size_t index, Block& block) const {
   get(file_, extents.parts, block.parts);
   get(file_, extents.ratings, block.ratings);
   get(file_, extents.times, block.times);
+}
+
+void count_items(const std::vector<std::uint32_t>& items, std::vector<std::int64_t>& counts) {
+  if (threads() == 1) {
+    for (const std::uint32_t item : items) ++counts[item];
+  } else {
+    for (const std::uint32_t item : items) add_shared(counts[item], 1);
+  }
 }
 
 void CandidateStore::load(std::size_t block, std::vector<Candidate>& candidates) const {

@@ -27,7 +27,7 @@ struct Block {
 /// Blocks on disk.
 class BlockStore {
  public:
-  explicit BlockStore(const std::string& target, std::size_t blocks) : file_(target), extents_(blocks) {}
+  BlockStore(const SpillPlace& place, std::size_t blocks) : file_(place), extents_(blocks) {}
 
   std::size_t count() const { return extents_.size(); }
   /// Any threads, different blocks.
@@ -76,11 +76,14 @@ struct Collection {
   std::uint32_t items_with_rows = 0;           ///< items from here on are named by candidate lists only
   std::vector<std::int64_t> user_counts;       ///< interactions kept, all parts, by number
   std::vector<std::int64_t> item_counts;
+  bool filtered = false;  ///< the blocks hold interactions of users or items whose count is 0
 };
 
-/// Adds one to a counter that several threads share; sums of integers need no order.
+/// Adds to a counter that several threads share; sums of integers need no order.
 inline void add_shared(std::int64_t& counter, std::int64_t amount) {
   __atomic_fetch_add(&counter, amount, __ATOMIC_RELAXED);
 }
+/// Adds one to the count of each item; any number of threads at once.
+void count_items(const std::vector<std::uint32_t>& items, std::vector<std::int64_t>& counts);
 
 }  // namespace spar::data_tools

@@ -33,14 +33,34 @@ struct Drops {
 
 /// Memory of one worker.
 struct Scratch {
-  std::vector<char> bytes;
-  std::vector<std::uint32_t> users, items;
-  std::vector<float> ratings;
-  std::vector<std::int64_t> times;
+  std::vector<char> bytes;  ///< the packed records of the bucket at hand
+  std::array<std::size_t, part_count>
+      ends{};  ///< records [0, ends[0]) are training rows, [ends[0], ends[1]) validation, the rest test
   std::vector<std::uint64_t> words, more_words;
   std::vector<WideWord> wide_words, more_wide_words;
   Block block;
   Drops drops;
+};
+
+/// One packed record (Records).
+class RecordView {
+ public:
+  RecordView(const Scratch& scratch, const Schema& schema, std::size_t place)
+      : at_(scratch.bytes.data() + place * schema.record_bytes()), ratings_(schema.ratings) {}
+  std::uint32_t user() const { return get<std::uint32_t>(0); }
+  std::uint32_t item() const { return get<std::uint32_t>(4); }
+  float rating() const { return get<float>(8); }
+  std::int64_t time() const { return get<std::int64_t>(ratings_ ? 12 : 8); }
+
+ private:
+  template <class T>
+  T get(std::size_t offset) const {
+    T value;
+    std::memcpy(&value, at_ + offset, sizeof value);
+    return value;
+  }
+  const char* at_;
+  bool ratings_;
 };
 
 struct Cleaner {
@@ -49,126 +69,122 @@ struct Cleaner {
   Collection& collection;
 
   void clean_bucket(std::size_t bucket, Scratch& scratch) const;
-  /// Places [0, ends[0]) of the bucket's records are training rows, [ends[0], ends[1]) validation, the rest test.
-  std::array<std::size_t, part_count> load(std::size_t bucket, Scratch& scratch) const;
+  void load(std::size_t bucket, Scratch& scratch) const;
   template <class Word>
-  void sort_and_keep(std::size_t bucket, const std::array<std::size_t, part_count>& ends, std::vector<Word>& words,
-                     std::vector<Word>& more, Scratch& scratch) const;
+  void sort_and_keep(std::size_t bucket, std::vector<Word>& words, std::vector<Word>& more, Scratch& scratch) const;
   template <class Word>
-  void keep_pair(const std::array<std::size_t, part_count>& ends, const Word* begin, const Word* end, Word place_mask,
-                 Scratch& scratch) const;
+  std::size_t choose(const Word* begin, const Word* end, Word place_mask, std::uint8_t& part, Scratch& scratch) const;
+  void keep(std::uint32_t item, std::size_t place, std::uint8_t part, Scratch& scratch) const;
+  std::uint8_t part_of(std::size_t place, const Scratch& scratch) const {
+    if (place < scratch.ends[0]) return 0;
+    if (place < scratch.ends[1]) return rules.merge_validation ? 0 : 1;
+    return rules.merge_test ? 0 : 2;
+  }
 };
 
-std::array<std::size_t, part_count> Cleaner::load(std::size_t bucket, Scratch& scratch) const {
+void Cleaner::load(std::size_t bucket, Scratch& scratch) const {
   scratch.bytes.clear();
-  std::array<std::size_t, part_count> ends{};
-  const Schema& schema = records.schema;
   for (std::size_t part = 0; part < part_count; ++part) {
     if (records.parts[part]) records.parts[part]->load(bucket, scratch.bytes);
-    ends[part] = scratch.bytes.size() / schema.record_bytes();
+    scratch.ends[part] = scratch.bytes.size() / records.schema.record_bytes();
   }
-  const std::size_t count = ends[2];
-  if (count > std::numeric_limits<std::uint32_t>::max())
-    throw UserError("more than 2^32 interactions fall into one bucket of users");
-  scratch.users.resize(count);
-  scratch.items.resize(count);
-  scratch.ratings.resize(schema.ratings ? count : 0);
-  scratch.times.resize(schema.times ? count : 0);
-  const char* at = scratch.bytes.data();
-  for (std::size_t k = 0; k < count; ++k) {
-    std::memcpy(&scratch.users[k], at, 4);
-    std::memcpy(&scratch.items[k], at + 4, 4);
-    at += 8;
-    if (schema.ratings) {
-      std::memcpy(&scratch.ratings[k], at, 4);
-      at += 4;
-    }
-    if (schema.times) {
-      std::memcpy(&scratch.times[k], at, 8);
-      at += 8;
-    }
+  if (scratch.ends[2] > std::numeric_limits<std::uint32_t>::max()) {
+    throw UserError("more than 4294967295 interactions fall into one bucket of users");
   }
-  return ends;
 }
 
-/// [begin, end): all records of one pair, by place. Appends what is kept to the block.
+/// [begin, end): two or more records of one pair, by place. Which one is kept, and in which part.
 template <class Word>
-void Cleaner::keep_pair(const std::array<std::size_t, part_count>& ends, const Word* begin, const Word* end,
-                        Word place_mask, Scratch& scratch) const {
+std::size_t Cleaner::choose(const Word* begin, const Word* end, Word place_mask, std::uint8_t& part,
+                            Scratch& scratch) const {
   constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
+  const Schema& schema = records.schema;
   std::array<std::size_t, part_count> kept{none, none, none};
   for (const Word* word = begin; word != end; ++word) {
     const auto place = static_cast<std::size_t>(*word & place_mask);
-    std::size_t part = place < ends[0] ? 0 : place < ends[1] ? 1 : 2;
-    if ((part == 1 && rules.merge_validation) || (part == 2 && rules.merge_test)) part = 0;
-    std::size_t& best = kept[part];
+    const std::uint8_t in = part_of(place, scratch);
+    std::size_t& best = kept[in];
     if (best == none) {
       best = place;
       continue;
     }
-    ++scratch.drops.repeats[part];
-    if (records.schema.ratings && (!records.schema.times || scratch.times[place] >= scratch.times[best])) best = place;
+    ++scratch.drops.repeats[in];
+    const bool later =
+        !schema.times || RecordView(scratch, schema, place).time() >= RecordView(scratch, schema, best).time();
+    if (schema.ratings && later) best = place;
   }
   scratch.drops.validation_in_train += kept[0] != none && kept[1] != none ? 1 : 0;
   scratch.drops.test_in_train += kept[0] != none && kept[2] != none ? 1 : 0;
   scratch.drops.test_in_validation += kept[0] == none && kept[1] != none && kept[2] != none ? 1 : 0;
-  const std::size_t part = kept[0] != none ? 0 : kept[1] != none ? 1 : 2;
-  const std::size_t place = kept[part];
-  if (rules.min_rating && static_cast<double>(scratch.ratings[place]) < *rules.min_rating) {
+  part = kept[0] != none ? 0 : kept[1] != none ? 1 : 2;
+  return kept[part];
+}
+
+/// Appends one interaction to the block, unless it is rated too low.
+void Cleaner::keep(std::uint32_t item, std::size_t place, std::uint8_t part, Scratch& scratch) const {
+  const RecordView record(scratch, records.schema, place);
+  if (rules.min_rating && static_cast<double>(record.rating()) < *rules.min_rating) {
     ++scratch.drops.min_rating;
     return;
   }
   Block& block = scratch.block;
-  block.items.push_back(scratch.items[place]);
+  block.items.push_back(item);
   block.order.push_back(static_cast<std::uint32_t>(place));
-  block.parts.push_back(static_cast<std::uint8_t>(part));
-  if (records.schema.ratings) block.ratings.push_back(scratch.ratings[place]);
-  if (records.schema.times) block.times.push_back(scratch.times[place]);
+  block.parts.push_back(part);
+  if (records.schema.ratings) block.ratings.push_back(record.rating());
+  if (records.schema.times) block.times.push_back(record.time());
 }
 
 template <class Word>
-void Cleaner::sort_and_keep(std::size_t bucket, const std::array<std::size_t, part_count>& ends,
-                            std::vector<Word>& words, std::vector<Word>& more, Scratch& scratch) const {
-  const std::size_t count = ends[2];
+void Cleaner::sort_and_keep(std::size_t bucket, std::vector<Word>& words, std::vector<Word>& more,
+                            Scratch& scratch) const {
+  const std::size_t count = scratch.ends[2];
   const int place_bits = bits_of(count);
   const int item_bits = bits_of(records.items.size());
   const int user_bits = bits_of(records.users.size() / records.buckets);
   words.resize(count);
   for (std::size_t k = 0; k < count; ++k) {
-    words[k] = (((Word{scratch.users[k]} << item_bits) | scratch.items[k]) << place_bits) | k;
+    const RecordView record(scratch, records.schema, k);
+    words[k] = (((Word{record.user()} << item_bits) | record.item()) << place_bits) | k;
   }
   radix_sort(words, more, place_bits, place_bits + item_bits + user_bits);
 
   const Word place_mask = (Word{1} << place_bits) - 1;
+  const Word item_mask = (Word{1} << item_bits) - 1;
   Block& block = scratch.block;
   block.clear();
   for (std::size_t begin = 0; begin < count;) {
-    const auto user = static_cast<std::uint32_t>(words[begin] >> (place_bits + item_bits));
-    while (begin < count && static_cast<std::uint32_t>(words[begin] >> (place_bits + item_bits)) == user) {
+    const Word user = words[begin] >> (place_bits + item_bits);
+    while (begin < count && words[begin] >> (place_bits + item_bits) == user) {
+      const Word pair = words[begin] >> place_bits;
       std::size_t end = begin + 1;
-      while (end < count && words[end] >> place_bits == words[begin] >> place_bits) ++end;
-      keep_pair(ends, words.data() + begin, words.data() + end, place_mask, scratch);
+      while (end < count && words[end] >> place_bits == pair) ++end;
+      auto place = static_cast<std::size_t>(words[begin] & place_mask);
+      std::uint8_t part = part_of(place, scratch);
+      if (end - begin > 1) place = choose(words.data() + begin, words.data() + end, place_mask, part, scratch);
+      keep(static_cast<std::uint32_t>(pair & item_mask), place, part, scratch);
       begin = end;
     }
     if (block.items.size() == block.begins.back()) continue;
-    block.users.push_back(static_cast<std::uint32_t>(user * records.buckets + bucket));
+    block.users.push_back(static_cast<std::uint32_t>(static_cast<std::size_t>(user) * records.buckets + bucket));
     block.begins.push_back(block.items.size());
   }
 }
 
 void Cleaner::clean_bucket(std::size_t bucket, Scratch& scratch) const {
-  const std::array<std::size_t, part_count> ends = load(bucket, scratch);
-  const int bits = bits_of(ends[2]) + bits_of(records.items.size()) + bits_of(records.users.size() / records.buckets);
+  load(bucket, scratch);
+  const int bits =
+      bits_of(scratch.ends[2]) + bits_of(records.items.size()) + bits_of(records.users.size() / records.buckets);
   if (bits <= 64) {
-    sort_and_keep(bucket, ends, scratch.words, scratch.more_words, scratch);
+    sort_and_keep(bucket, scratch.words, scratch.more_words, scratch);
   } else {
-    sort_and_keep(bucket, ends, scratch.wide_words, scratch.more_wide_words, scratch);
+    sort_and_keep(bucket, scratch.wide_words, scratch.more_wide_words, scratch);
   }
   const Block& block = scratch.block;
   for (std::size_t k = 0; k < block.users.size(); ++k) {
     collection.user_counts[block.users[k]] = static_cast<std::int64_t>(block.begins[k + 1] - block.begins[k]);
   }
-  for (const std::uint32_t item : block.items) add_shared(collection.item_counts[item], 1);
+  count_items(block.items, collection.item_counts);
   collection.blocks->save(bucket, block);
 }
 
@@ -179,11 +195,12 @@ struct ListError {
 };
 
 /// Checks that each candidate list of a bucket belongs to a test row. `scratch` holds the bucket's interactions.
-ListError check_candidates(const Records& records, std::size_t bucket, std::size_t first_test, const Scratch& scratch) {
+ListError check_candidates(const Records& records, std::size_t bucket, const Scratch& scratch) {
   ListError error;
   std::vector<std::uint64_t> test_pairs;
-  for (std::size_t k = first_test; k < scratch.users.size(); ++k) {
-    test_pairs.push_back((std::uint64_t{scratch.users[k]} << 32) | scratch.items[k]);
+  for (std::size_t k = scratch.ends[1]; k < scratch.ends[2]; ++k) {
+    const RecordView record(scratch, records.schema, k);
+    test_pairs.push_back((std::uint64_t{record.user()} << 32) | record.item());
   }
   std::sort(test_pairs.begin(), test_pairs.end());
   std::vector<char> bytes;
@@ -225,7 +242,7 @@ void report_drops(const Drops& drops, const CleaningRules& rules, bool ratings, 
 
 }  // namespace
 
-Collection clean(Records records, const CleaningRules& rules, const std::string& target, ImportReport& report) {
+Collection clean(Records records, const CleaningRules& rules, const SpillPlace& place, ImportReport& report) {
   Collection collection;
   collection.schema = records.schema;
   collection.given_validation = records.parts[1] != nullptr;
@@ -233,7 +250,7 @@ Collection clean(Records records, const CleaningRules& rules, const std::string&
   collection.items_with_rows = records.items_with_rows;
   collection.user_counts.resize(records.users.size());
   collection.item_counts.resize(records.items.size());
-  collection.blocks = std::make_unique<BlockStore>(target, records.buckets);
+  collection.blocks = std::make_unique<BlockStore>(place, records.buckets);
 
   const Cleaner cleaner{records, rules, collection};
   std::vector<Scratch> scratches(static_cast<std::size_t>(threads()));
@@ -243,9 +260,7 @@ Collection clean(Records records, const CleaningRules& rules, const std::string&
     Scratch& scratch = scratches[static_cast<std::size_t>(worker)];
     cleaner.clean_bucket(bucket, scratch);
     if (!records.parts[3]) return;
-    const std::size_t before_test = (records.parts[0] ? records.parts[0]->bytes(bucket) : 0) +
-                                    (records.parts[1] ? records.parts[1]->bytes(bucket) : 0);
-    errors[bucket] = check_candidates(records, bucket, before_test / records.schema.record_bytes(), scratch);
+    errors[bucket] = check_candidates(records, bucket, scratch);
   });
   const auto first = std::min_element(errors.begin(), errors.end(),
                                       [](const ListError& a, const ListError& b) { return a.line < b.line; });

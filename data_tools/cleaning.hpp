@@ -17,6 +17,6 @@ struct CleaningRules {
 /// last by time (ties and no times: by place in the input). A pair in several parts stays in the first of train,
 /// validation, test. Then drops what is rated below the threshold. The records are used up. UserError: a candidate list
 /// of a pair that the test part lacks.
-Collection clean(Records records, const CleaningRules& rules, const std::string& target, ImportReport& report);
+Collection clean(Records records, const CleaningRules& rules, const SpillPlace& place, ImportReport& report);
 
 }  // namespace spar::data_tools

@@ -62,6 +62,7 @@ bool pass(Collection& collection, std::int64_t least_user, std::int64_t least_it
   const std::int64_t items = drop_below(collection.item_counts, least_item);
   if (users + items == 0) return false;
   recount(collection);
+  collection.filtered = true;
   return true;
 }
 

@@ -75,6 +75,7 @@ void finish(Collection& collection, const SplitRules& rules, ResolvedSplit split
   title.name = report.name =
       destination.name.empty() ? std::filesystem::path(destination.to).stem().string() : destination.name;
   title.source = destination.source;
+  title.place = destination.place;
   title.filters = filters_phrase(rules);
   write_dataset(collection, users, items, split, title, report);
   report.content = data::read_header(data::open_dataset(destination.to)).content;

@@ -38,6 +38,7 @@ struct Destination {
   std::string to;
   std::string name;  ///< empty: from `to`
   std::string source;
+  SpillPlace place;
 };
 
 /// Filters, finds the moments of temporal splits, deals rows and writes. Rows stay as they are where `keep` is set and

@@ -1,6 +1,7 @@
 #include "data_tools/id_map.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <utility>
@@ -15,7 +16,7 @@ namespace spar::data_tools {
 
 namespace {
 constexpr int first_bits = 12;
-constexpr std::size_t block = 32;  ///< keys whose slots are fetched ahead
+constexpr std::size_t ahead = 32;  ///< keys whose slots are fetched before they are needed
 constexpr std::size_t most_ids = 4294967294U;
 }  // namespace
 
@@ -72,32 +73,36 @@ std::uint32_t IdMap::number_of(IdKey key, std::uint64_t hash, const char* text) 
   return table.slots[at].number_plus_one - 1;
 }
 
+std::uint64_t IdMap::prepare(IdKey key, const char* text) const {
+  if (!is_text(key)) {
+    __builtin_prefetch(&numbers_.slots[numbers_.home(key)]);
+    return key;
+  }
+  const std::string_view id = key_text(key, text);
+  const std::uint64_t hash = store::checksum(id.data(), id.size());
+  __builtin_prefetch(&texts_.slots[texts_.home(hash)]);
+  return hash;
+}
+
 void IdMap::resolve(std::span<const IdKey> keys, const char* text, std::vector<std::uint32_t>& numbers) {
   numbers.resize(keys.size());
-  std::uint64_t hashes[block];
+  std::array<std::uint64_t, ahead> hashes;  // of the keys k .. k + ahead - 1, at k % ahead
+  const std::size_t count = keys.size();
+  numbers_.make_room(ahead);
+  texts_.make_room(ahead);
+  for (std::size_t k = 0; k < std::min(ahead, count); ++k) hashes[k] = prepare(keys[k], text);
   IdKey last = ~IdKey{0};
   std::uint32_t last_number = 0;
-  for (std::size_t begin = 0; begin < keys.size(); begin += block) {
-    const std::size_t count = std::min(block, keys.size() - begin);
-    numbers_.make_room(block);
-    texts_.make_room(block);
-    for (std::size_t k = 0; k < count; ++k) {
-      const IdKey key = keys[begin + k];
-      if (is_text(key)) {
-        const std::string_view id = key_text(key, text);
-        hashes[k] = store::checksum(id.data(), id.size());
-        __builtin_prefetch(&texts_.slots[texts_.home(hashes[k])]);
-      } else {
-        hashes[k] = key;
-        __builtin_prefetch(&numbers_.slots[numbers_.home(key)]);
-      }
+  for (std::size_t k = 0; k < count; ++k) {
+    if (k % ahead == 0) {
+      numbers_.make_room(ahead);
+      texts_.make_room(ahead);
     }
-    for (std::size_t k = 0; k < count; ++k) {
-      const IdKey key = keys[begin + k];
-      if (key != last) last_number = number_of(key, hashes[k], text);
-      last = key;
-      numbers[begin + k] = last_number;
-    }
+    const std::uint64_t hash = hashes[k % ahead];
+    if (k + ahead < count) hashes[k % ahead] = prepare(keys[k + ahead], text);
+    if (keys[k] != last) last_number = number_of(keys[k], hash, text);
+    last = keys[k];
+    numbers[k] = last_number;
   }
 }
 

@@ -48,6 +48,7 @@ class IdMap {
     }
   };
 
+  std::uint64_t prepare(IdKey key, const char* text) const;  ///< the hash; begins to fetch its slot
   std::uint32_t number_of(IdKey key, std::uint64_t hash, const char* text);
   std::uint32_t append(std::uint64_t name);
   std::string_view stored_text(std::uint64_t name) const;

@@ -43,6 +43,7 @@ ImportReport import_dataset(const ImportOptions& options) {
   check_target(options.to);
   check_rules(options.rules);
 
+  const SpillPlace place{options.to, spill_memory(options.memory)};
   ImportReport report;
   report.from = options.format;
   const bool given_test =
@@ -63,7 +64,7 @@ ImportReport import_dataset(const ImportOptions& options) {
     throw UserError("candidate lists belong to a given test part, so they need --split given and a test part");
   }
 
-  Records records = read_inputs(inputs, schema, options, report);
+  Records records = read_inputs(inputs, schema, place, options.ordered, report);
   CleaningRules rules;
   rules.merge_test = given_test && split.test != SplitKind::given;
   rules.merge_validation = given_validation && split.validation != SplitKind::given;
@@ -71,8 +72,8 @@ ImportReport import_dataset(const ImportOptions& options) {
   rules.negatives_path = negatives_path;
   if (rules.merge_test) report.notes.push_back("the given test part is split anew together with the training part");
   if (rules.merge_validation) report.notes.push_back("the given validation part counts as training");
-  Collection collection = clean(std::move(records), rules, options.to, report);
-  finish(collection, options.rules, split, {options.to, options.name, source}, report);
+  Collection collection = clean(std::move(records), rules, place, report);
+  finish(collection, options.rules, split, {options.to, options.name, source, place}, report);
   report.seconds = watch.seconds();
   return report;
 }

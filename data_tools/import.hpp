@@ -60,6 +60,7 @@ struct ImportOptions {
   bool ordered = false;        ///< the order of the input is the order of time; positions are stored as times
   std::string name;            ///< of the data set; empty: the name of `to` without its ending
   int threads = 0;             ///< 0: the processors of this process
+  std::int64_t memory = -1;    ///< MiB of intermediate records of each stage kept in memory; -1: 512, at most 1/16
   SplitRules rules;
 };
 
@@ -68,6 +69,7 @@ struct SplitOptions {
   std::string to;
   std::string name;  ///< empty: the name of `to` without its ending
   int threads = 0;
+  std::int64_t memory = -1;
   /// automatic split: the file's test part stays. automatic validation: as for import, but "given" where neither split
   /// nor validation is asked for.
   SplitRules rules;

@@ -11,7 +11,7 @@ namespace spar::data_tools {
 
 /// The decimal digits at `p`, at most eight: their number, and their value. Reads eight bytes. The bytes are tested and
 /// joined in one word (the well-known trick of arithmetic within a register; needs a little-endian machine).
-inline int digits_of_8(const char* p, std::uint64_t& value) {
+[[gnu::always_inline]] inline int digits_of_8(const char* p, std::uint64_t& value) {
   static_assert(std::endian::native == std::endian::little);
   std::uint64_t word;
   std::memcpy(&word, p, 8);
@@ -33,7 +33,7 @@ inline constexpr std::uint64_t powers_of_10[9] = {1, 10, 100, 1000, 10000, 10000
 
 /// The decimal digits at `p`: their number, at most 19, and their value, which is exact up to 18 digits. Reads up to 24
 /// bytes.
-inline int take_digits(const char* p, std::uint64_t& value) {
+[[gnu::always_inline]] inline int take_digits(const char* p, std::uint64_t& value) {
   int count = digits_of_8(p, value);
   if (count < 8) return count;
   std::uint64_t more = 0;

@@ -31,6 +31,7 @@ RowMap keep_rows(std::uint32_t rows);
 /// What the file says about itself besides the interactions.
 struct Title {
   std::string to;
+  SpillPlace place;  ///< of intermediate records
   std::string name;
   std::string source;
   std::string filters;

@@ -10,26 +10,13 @@ namespace spar::data_tools {
 
 namespace {
 
-constexpr std::size_t head_bytes = 16;  ///< row and three counts
+constexpr std::size_t head_bytes = sizeof(ListHead);
 constexpr std::size_t buffer_bytes = std::size_t{16} << 10;
-
-struct ListHead {
-  std::uint32_t row;
-  std::array<std::uint32_t, 3> counts;
-  std::size_t size() const { return std::size_t{counts[0]} + counts[1] + counts[2]; }
-};
-static_assert(sizeof(ListHead) == head_bytes);
 
 ListHead head_at(const char* bytes) {
   ListHead head;
   std::memcpy(&head, bytes, sizeof head);
   return head;
-}
-
-template <class T>
-void put(std::vector<char>& bytes, const std::vector<T>& values) {
-  const auto* begin = reinterpret_cast<const char*>(values.data());
-  bytes.insert(bytes.end(), begin, begin + values.size() * sizeof(T));
 }
 
 template <class T>
@@ -41,28 +28,20 @@ void take(std::vector<T>& values, const char* bytes, std::size_t count) {
 
 }  // namespace
 
-void StoredList::clear(std::uint32_t new_row) {
-  row = new_row;
-  counts = {};
-  items.clear();
-  ratings.clear();
-  times.clear();
-}
-
 std::size_t range_count(std::int64_t interactions) {
   return std::clamp<std::size_t>(std::bit_ceil(static_cast<std::size_t>(interactions >> 18)), 1, row_groups);
 }
 
 RangeSpill::RangeSpill(SpillFile& file, std::size_t ranges) : buckets_(file, ranges, buffer_bytes) {}
 
-void RangeSpill::add(Index users, const StoredList& list) {
-  const ListHead head{list.row, list.counts};
-  bytes_.resize(head_bytes);
+char* RangeSpill::begin_list(std::size_t bytes) {
+  bytes_.resize(head_bytes + bytes);
+  return bytes_.data() + head_bytes;
+}
+
+void RangeSpill::end_list(Index users, const ListHead& head) {
   std::memcpy(bytes_.data(), &head, head_bytes);
-  put(bytes_, list.items);
-  put(bytes_, list.ratings);
-  put(bytes_, list.times);
-  const auto range = static_cast<std::size_t>(Partition{users, static_cast<int>(buckets_.count())}.part_of(list.row));
+  const auto range = static_cast<std::size_t>(Partition{users, static_cast<int>(buckets_.count())}.part_of(head.row));
   buckets_.append(range, bytes_.data(), bytes_.size());
 }
 
@@ -75,7 +54,7 @@ void RangeWriter::load(std::size_t range, const std::vector<const RangeSpill*>& 
   bytes_.clear();
   for (const RangeSpill* spill : spills) spill->load(range, bytes_);
   places_.assign(static_cast<std::size_t>(partition.size(static_cast<int>(range))), 0);
-  const std::size_t value_bytes = 4 + (values && schema_.ratings ? 4U : 0U) + (values && schema_.times ? 8U : 0U);
+  const std::size_t value_bytes = values ? schema_.value_bytes() : 4;
   for (std::size_t at = 0; at < bytes_.size();) {
     const ListHead head = head_at(&bytes_[at]);
     places_[static_cast<std::size_t>(head.row - first_row_)] = at + 1;

@@ -12,15 +12,14 @@
 /// range.
 namespace spar::data_tools {
 
-/// One user's lists: items of train, validation and test one after the other, rows ascending in each.
-struct StoredList {
+/// What stands before one user's lists: items of train, validation and test one after the other, rows ascending in each
+/// (u32); then the ratings (f32) and the times (i64) in the same order, where the schema has them.
+struct ListHead {
   std::uint32_t row = 0;
   std::array<std::uint32_t, 3> counts{};
-  std::vector<std::uint32_t> items;
-  std::vector<float> ratings;
-  std::vector<std::int64_t> times;
-  void clear(std::uint32_t new_row);
+  std::size_t size() const { return std::size_t{counts[0]} + counts[1] + counts[2]; }
 };
+static_assert(sizeof(ListHead) == 16);
 
 /// How many ranges for so many interactions: a power of two up to 1,024, about 2^18 interactions each.
 std::size_t range_count(std::int64_t interactions);
@@ -29,7 +28,9 @@ std::size_t range_count(std::int64_t interactions);
 class RangeSpill {
  public:
   RangeSpill(SpillFile& file, std::size_t ranges);
-  void add(Index users, const StoredList& list);
+  /// Room for the values of the next list, until end_list().
+  char* begin_list(std::size_t bytes);
+  void end_list(Index users, const ListHead& head);
   void load(std::size_t range, std::vector<char>& bytes) const { buckets_.load(range, bytes); }
 
  private:

@@ -22,8 +22,8 @@ namespace {
 constexpr std::size_t chunk_bytes = std::size_t{256} << 10;
 constexpr std::size_t buffer_bytes = std::size_t{16} << 10;
 
-/// Buckets such that one holds about 16 MiB of text: small enough to sort in memory many at a time, large enough to
-/// write in long pieces. The result does not depend on it.
+/// Buckets such that one holds about 1 MiB of text, so that it is sorted in the cache. The result does not depend on
+/// it.
 std::size_t bucket_count(const std::vector<Input>& inputs) {
   std::uintmax_t bytes = 0;
   for (const Input& input : inputs) {
@@ -32,7 +32,7 @@ std::size_t bucket_count(const std::vector<Input>& inputs) {
         input.path == "-" ? std::uintmax_t{1} << 32 : std::filesystem::file_size(input.path, error);
     if (!error) bytes += input.path.ends_with(".gz") ? 5 * size : size;
   }
-  return std::clamp<std::size_t>(std::bit_ceil(static_cast<std::size_t>(bytes >> 24)), 16, 1024);
+  return std::clamp<std::size_t>(std::bit_ceil(static_cast<std::size_t>(bytes >> 20)), 16, 2048);
 }
 
 /// Chunks in use again and again, so that their memory is touched for the first time only once.
@@ -87,13 +87,15 @@ class InputStages {
     }
     if (!chunk.broken.empty()) throw UserError(chunk.broken);
     if (input_.form == Input::Form::negatives) {
-      for (std::int64_t& time : chunk.times) time += 2 * lines_;
-    } else if (ordered_) {
-      chunk.times.resize(chunk.users.size());
-      for (std::int64_t& time : chunk.times) time = rows_++;
+      for (std::int64_t& time : chunk.times) {
+        report_.rows += (time & 1) == 0 ? 1 : 0;
+        time += 2 * lines_;
+      }
+    } else {
+      report_.rows += static_cast<std::int64_t>(chunk.users.size());
+      if (ordered_) number_rows(chunk);
     }
     lines_ += chunk.lines;
-    report_.rows += static_cast<std::int64_t>(chunk.users.size());
     report_.empty_lines += chunk.empty_lines;
     report_.empty_lists += chunk.empty_lists;
     records_.users.resolve(chunk.users, chunk.text.data(), chunk.user_index);
@@ -121,6 +123,11 @@ class InputStages {
   }
 
  private:
+  void number_rows(Chunk& chunk) {
+    chunk.times.resize(chunk.users.size());
+    for (std::int64_t& time : chunk.times) time = rows_++;
+  }
+
   const Input& input_;
   std::string name_;
   Records& records_;
@@ -193,12 +200,12 @@ Schema common_schema(const std::vector<Input>& inputs, bool ordered, std::vector
   return schema;
 }
 
-Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const ImportOptions& options,
+Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const SpillPlace& place, bool ordered,
                     ImportReport& report) {
   Records records;
   records.schema = schema;
   records.buckets = bucket_count(inputs);
-  records.file = std::make_unique<SpillFile>(options.to);
+  records.file = std::make_unique<SpillFile>(place);
   std::int64_t rows = 0;
   for (Input& input : inputs) {
     const bool negatives = input.form == Input::Form::negatives;
@@ -206,12 +213,17 @@ Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const Impo
     if (!buckets) buckets = std::make_unique<Buckets>(*records.file, records.buckets, buffer_bytes);
     if (!input.source) input.source = TextSource::open(input.path);
     ImportReport::Input entry{input.path, input_part_name(input.part), input.describe(), 0, 0, 0};
-    InputStages stages(input, input.source->name(), records, entry, rows, options.ordered);
+    InputStages stages(input, input.source->name(), records, entry, rows, ordered);
     ChunkReader reader(*input.source, 0, chunk_bytes);
-    if (threads() == 1) {
-      run_serially(reader, input, stages);
-    } else {
-      run_in_parallel(reader, input, stages);
+    try {
+      if (threads() == 1) {
+        run_serially(reader, input, stages);
+      } else {
+        run_in_parallel(reader, input, stages);
+      }
+    } catch (const UserError&) {
+      input.source->check_rest();
+      throw;
     }
     input.source.reset();
     if (!negatives) {

@@ -17,7 +17,8 @@ namespace spar::data_tools {
 struct Schema {
   bool ratings = false;
   bool times = false;
-  std::size_t record_bytes() const { return 8 + (ratings ? 4 : 0) + (times ? 8 : 0); }
+  std::size_t value_bytes() const { return 4 + (ratings ? 4U : 0U) + (times ? 8U : 0U); }  ///< without the user
+  std::size_t record_bytes() const { return 4 + value_bytes(); }
 };
 
 /// What reading gives. User u is user u / buckets of bucket u % buckets. A record is u32 user within the bucket, u32
@@ -42,7 +43,7 @@ Schema common_schema(const std::vector<Input>& inputs, bool ordered, std::vector
 
 /// Reads all inputs in parallel; ids are numbered by first appearance whatever the number of threads. Adds one entry an
 /// input to report.inputs. UserError for the first line in the order of the inputs that cannot be read.
-Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const ImportOptions& options,
+Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const SpillPlace& place, bool ordered,
                     ImportReport& report);
 
 }  // namespace spar::data_tools

@@ -112,8 +112,8 @@ void load_ids(const store::ArrayFile& file, const std::string& array, Index rows
 }
 
 std::unique_ptr<CandidateStore> load_candidates(const store::ArrayFile& file, const data::DatasetHeader& header,
-                                                std::size_t blocks, const std::string& target) {
-  auto spill = std::make_unique<SpillFile>(target);
+                                                std::size_t blocks, const SpillPlace& place) {
+  auto spill = std::make_unique<SpillFile>(place);
   auto records = std::make_unique<Buckets>(*spill, blocks, std::size_t{16} << 10);
   const Partition ranges{header.users, static_cast<int>(blocks)};
   for (std::size_t block = 0; block < blocks; ++block) {
@@ -187,6 +187,7 @@ ImportReport split_dataset(const SplitOptions& options) {
   if (rules.min_rating && !header.has_ratings)
     throw UserError(fmt::format("--min-rating needs ratings, which {} lacks", options.from));
 
+  const SpillPlace place{options.to, spill_memory(options.memory)};
   ImportReport report;
   report.from = options.from;
   Collection collection;
@@ -199,7 +200,7 @@ ImportReport split_dataset(const SplitOptions& options) {
   collection.user_counts.resize(collection.users.size());
   collection.item_counts.resize(collection.items.size());
   const std::size_t blocks = range_count(header.counts[0] + header.counts[1] + header.counts[2]);
-  collection.blocks = std::make_unique<BlockStore>(options.to, blocks);
+  collection.blocks = std::make_unique<BlockStore>(place, blocks);
   for (std::size_t p = 0; p < 3; ++p) {
     report.rows_read += header.counts[p];
     if (header.counts[p] > 0)
@@ -207,13 +208,13 @@ ImportReport split_dataset(const SplitOptions& options) {
   }
   load_all(Loader(file, header, split, collection), rules, collection, report);
   if (header.has_negatives && split.test == SplitKind::given)
-    collection.candidates = load_candidates(file, header, blocks, options.to);
+    collection.candidates = load_candidates(file, header, blocks, place);
   if (header.has_negatives && split.test != SplitKind::given)
     report.notes.push_back("the candidate lists belong to the old test part and are left out");
   const std::string source = file.has_attribute("/", "source")
                                  ? file.text_attribute("/", "source")
                                  : std::filesystem::path(options.from).filename().string();
-  finish(collection, rules, split, {options.to, options.name, source}, report, true);
+  finish(collection, rules, split, {options.to, options.name, source, place}, report, true);
   report.seconds = watch.seconds();
   return report;
 }

@@ -17,6 +17,8 @@ namespace spar::data_tools {
 
 namespace {
 
+constexpr auto training = static_cast<std::uint8_t>(data::Part::train);
+
 constexpr std::array<std::pair<SplitKind, const char*>, 6> kinds = {
     {{SplitKind::leave_one_out, "leave-one-out"},
      {SplitKind::random_leave_one_out, "random-leave-one-out"},
@@ -110,10 +112,9 @@ ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given
     if (*kind == SplitKind::temporal && !has_times)
       throw UserError("a temporal split needs a time for every interaction, which the input lacks");
   }
-  if (rules.test_from && split.test != SplitKind::temporal)
-    throw UserError("a first time of the test part needs --split temporal");
+  if (rules.test_from && split.test != SplitKind::temporal) throw UserError("--test-from needs --split temporal");
   if (rules.validation_from && split.validation != SplitKind::temporal) {
-    throw UserError("a first time of the validation part needs --validation temporal");
+    throw UserError("--validation-from needs --validation temporal");
   }
   split.test_from = rules.test_from.value_or(0);
   split.validation_from = rules.validation_from.value_or(0);
@@ -192,45 +193,75 @@ void find_moments(const Collection& collection, const SplitRules& rules, Resolve
   }
 }
 
-void Splitter::draw(const UserList& list, int half) {
-  draws_.resize(list.parts.size());
-  const auto low = [](std::uint64_t word) { return static_cast<std::uint32_t>(word); };
-  const auto high = [](std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); };
-  for (const std::uint32_t k : rest_) {
-    const std::uint64_t item = list.item_hashes[k];
-    draws_[k] = word64(stream_.block(low(list.user_hash), high(list.user_hash), low(item), high(item)), half);
-  }
+namespace {
+
+/// A bijection of 64-bit numbers that scatters them (the finalizer of MurmurHash3; A. Appleby, 2011).
+std::uint64_t scattered(std::uint64_t number) {
+  number = (number ^ (number >> 33)) * 0xff51afd7ed558ccdU;
+  number = (number ^ (number >> 33)) * 0xc4ceb9fe1a85ec53U;
+  return number ^ (number >> 33);
 }
 
-void Splitter::take(UserList& list, data::Part part, SplitKind kind, double ratio, std::int64_t from) {
-  const auto mark = static_cast<std::uint8_t>(part);
-  if (kind == SplitKind::temporal) {
-    for (const std::uint32_t k : rest_) {
-      if (list.times[k] >= from) list.parts[k] = mark;
-    }
-  } else if (rest_.size() > 1 && kind == SplitKind::leave_one_out) {
-    const auto earlier = [&](std::uint32_t a, std::uint32_t b) {
-      return std::pair(list.times[a], list.order[a]) < std::pair(list.times[b], list.order[b]);
-    };
-    list.parts[*std::max_element(rest_.begin(), rest_.end(), earlier)] = mark;
-  } else if (rest_.size() > 1 && (kind == SplitKind::random_leave_one_out || kind == SplitKind::ratio)) {
-    draw(list, part == data::Part::test ? 0 : 1);
-    const auto smaller = [&](std::uint32_t a, std::uint32_t b) {
-      return std::pair(draws_[a], a) < std::pair(draws_[b], b);
-    };
-    const auto share = static_cast<std::size_t>(ratio * static_cast<double>(rest_.size()) + 1e-9);
-    const std::size_t count = kind == SplitKind::ratio ? std::max<std::size_t>(share, 1) : 1;
-    std::partial_sort(rest_.begin(), rest_.begin() + static_cast<std::ptrdiff_t>(count), rest_.end(), smaller);
-    for (std::size_t k = 0; k < count; ++k) list.parts[rest_[k]] = mark;
+}  // namespace
+
+void Splitter::take_last(const UserList& list, std::uint8_t mark) const {
+  std::size_t last = list.parts.size();
+  std::size_t count = 0;
+  for (std::size_t k = 0; k < list.parts.size(); ++k) {
+    if (list.parts[k] != training) continue;
+    ++count;
+    if (last == list.parts.size() ||
+        std::pair(list.times[k], list.order[k]) > std::pair(list.times[last], list.order[last]))
+      last = k;
   }
-  std::erase_if(rest_, [&](std::uint32_t k) { return list.parts[k] == mark; });
+  if (count > 1) list.parts[last] = mark;
 }
 
-void Splitter::assign(UserList& list) {
-  rest_.clear();
+void Splitter::take_drawn(const UserList& list, std::uint8_t mark, SplitKind kind, double ratio, int half) {
+  const auto user = static_cast<std::uint32_t>(list.user_hash);
+  const std::uint64_t key = word64(stream_.block(user, static_cast<std::uint32_t>(list.user_hash >> 32)), half);
+  draws_.clear();
+  Draw smallest{~std::uint64_t{0}, 0};
+  std::uint32_t count = 0;
   for (std::uint32_t k = 0; k < list.parts.size(); ++k) {
-    if (list.parts[k] == static_cast<std::uint8_t>(data::Part::train)) rest_.push_back(k);
+    if (list.parts[k] != training) continue;
+    ++count;
+    const Draw draw{scattered(list.item_hashes[list.items[k]] ^ key), k};
+    if (draw.number < smallest.number) smallest = draw;
+    if (kind == SplitKind::ratio) draws_.push_back(draw);
   }
+  if (count < 2) return;
+  const auto share = static_cast<std::size_t>(ratio * static_cast<double>(count) + 1e-9);
+  if (kind != SplitKind::ratio || share < 2) {
+    list.parts[smallest.place] = mark;
+    return;
+  }
+  const auto less = [](const Draw& a, const Draw& b) { return a.number < b.number; };
+  std::nth_element(draws_.begin(), draws_.begin() + static_cast<std::ptrdiff_t>(share - 1), draws_.end(), less);
+  for (std::size_t k = 0; k < share; ++k) list.parts[draws_[k].place] = mark;
+}
+
+void Splitter::take(const UserList& list, data::Part part, SplitKind kind, double ratio, std::int64_t from) {
+  const auto mark = static_cast<std::uint8_t>(part);
+  switch (kind) {
+    case SplitKind::leave_one_out:
+      return take_last(list, mark);
+    case SplitKind::random_leave_one_out:
+    case SplitKind::ratio:
+      return take_drawn(list, mark, kind, ratio, part == data::Part::test ? 0 : 1);
+    case SplitKind::temporal:
+      for (std::size_t k = 0; k < list.parts.size(); ++k) {
+        if (list.parts[k] == training && list.times[k] >= from) list.parts[k] = mark;
+      }
+      return;
+    case SplitKind::given:
+    case SplitKind::none:
+    case SplitKind::automatic:
+      return;
+  }
+}
+
+void Splitter::assign(const UserList& list) {
   take(list, data::Part::test, split_.test, split_.test_ratio, split_.test_from);
   take(list, data::Part::validation, split_.validation, split_.validation_ratio, split_.validation_from);
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,13 +12,15 @@
 /// Which interactions of a user go where (the definitions are those of SplitKind).
 namespace spar::data_tools {
 
-/// One user's interactions. All vectors have one entry each; times only where the data set has them.
+/// One user's interactions: views of a block, one entry each; hashes only where the split draws, times only where the
+/// data set has them.
 struct UserList {
   std::uint64_t user_hash = 0;
-  std::vector<std::uint64_t> item_hashes;
-  std::vector<std::int64_t> times;
-  std::vector<std::uint32_t> order;
-  std::vector<std::uint8_t> parts;  ///< in: of the input; out: of the data set (data::Part)
+  const std::uint64_t* item_hashes = nullptr;  ///< by item number
+  std::span<const std::uint32_t> items;
+  std::span<const std::int64_t> times;
+  std::span<const std::uint32_t> order;
+  std::span<std::uint8_t> parts;  ///< in: of the input; out: of the data set (data::Part)
 };
 
 /// A split with nothing left open: kinds resolved, moments fixed.
@@ -41,22 +44,28 @@ ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given
 /// the same.
 void find_moments(const Collection& collection, const SplitRules& rules, ResolvedSplit& split);
 
-/// Assigns the parts of one user. The random number of a pair depends on the seed and the two ids only (Philox counter:
-/// the two hashes), so neither the input's order nor other users matter; the draw of the test part and that of the
+/// Assigns the parts of one user. Drawn interactions are those with the smallest numbers scatter(hash of the item's id
+/// ^ key of the user), where the key is the Philox block at the hash of the user's id: a draw depends on the seed and
+/// the two ids only, neither on the input's order nor on other users, and the draws of the test part and of the
 /// validation part are independent.
 class Splitter {
  public:
   explicit Splitter(const ResolvedSplit& split) : split_(split), stream_(split.seed, Purpose::split) {}
-  void assign(UserList& list);
+  void assign(const UserList& list);
 
  private:
-  void take(UserList& list, data::Part part, SplitKind kind, double ratio, std::int64_t from);
-  void draw(const UserList& list, int half);
+  /// Takes the interactions of `part` from those that are still in training.
+  void take(const UserList& list, data::Part part, SplitKind kind, double ratio, std::int64_t from);
+  void take_last(const UserList& list, std::uint8_t mark) const;
+  void take_drawn(const UserList& list, std::uint8_t mark, SplitKind kind, double ratio, int half);
 
+  struct Draw {
+    std::uint64_t number;
+    std::uint32_t place;
+  };
   ResolvedSplit split_;
   RandomStream stream_;
-  std::vector<std::uint32_t> rest_;  ///< training interactions of the user at hand
-  std::vector<std::uint64_t> draws_;
+  std::vector<Draw> draws_;
 };
 
 }  // namespace spar::data_tools

@@ -164,7 +164,7 @@ class Generator {
 }  // namespace
 
 void synth(const comm::Communicator& communicator, const SynthOptions& options) {
-  check_options(options);
+  comm::agree(communicator, [&] { check_options(options); });
   const Generator generator(options);
   data::DatasetWriter writer =
       data::DatasetWriter::create_together(communicator, options.to, generator.plan(communicator));

@@ -159,4 +159,11 @@ std::size_t TextSource::read(char* bytes, std::size_t size) {
   return count + (count < size ? read_through(bytes + count, size - count) : 0);
 }
 
+void TextSource::check_rest() {
+  if (!inflater_) return;
+  std::vector<char> rest(std::size_t{1} << 16);
+  while (read_through(rest.data(), rest.size()) == rest.size()) {
+  }
+}
+
 }  // namespace spar::data_tools

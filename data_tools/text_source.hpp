@@ -20,6 +20,9 @@ class TextSource {
   /// Up to `size` bytes; fewer only at the end. UserError for damaged gzip data.
   std::size_t read(char* bytes, std::size_t size);
 
+  /// Reads on to the end where the text is packed: damage then shows as such, whatever was made of the bytes before it.
+  void check_rest();
+
   const std::string& name() const { return name_; }  ///< for sentences: the path or "standard input"
 
  private:

@@ -21,8 +21,9 @@ void sign_of(const float* gradient, int width, float* delta) {
 void noise(const NoiseKey& key, int dim, float* delta) {
   const RandomStream stream(key.seed ^ (static_cast<std::uint64_t>(key.epoch) << 32), Purpose::adversary_noise);
   for (int c = 0; c < dim; c += 2) {
-    const auto pair = normal_pair(stream.block(static_cast<std::uint32_t>(key.row), static_cast<std::uint32_t>(key.row >> 32) | (key.table << 24),
-                                               key.step, static_cast<std::uint32_t>(c)));
+    const auto pair = normal_pair(stream.block(static_cast<std::uint32_t>(key.row),
+                                               static_cast<std::uint32_t>(key.row >> 32) | (key.table << 24), key.step,
+                                               static_cast<std::uint32_t>(c)));
     delta[c] = static_cast<float>(pair[0]);
     if (c + 1 < dim) delta[c + 1] = static_cast<float>(pair[1]);
   }
@@ -62,26 +63,36 @@ Scope scope_of(const std::string& name) {
   return Scope::data;
 }
 
-void direction(const PerturbationSettings& settings, const float* gradient, const NoiseKey& key, int dim, int width, float* delta) {
+void direction(const PerturbationSettings& settings, const float* gradient, const NoiseKey& key, int dim, int width,
+               float* delta) {
   switch (settings.method) {
     case Method::fgm:
       if (delta != gradient) std::copy_n(gradient, width, delta);
       return;
-    case Method::fgsm: return sign_of(gradient, width, delta);
+    case Method::fgsm:
+      return sign_of(gradient, width, delta);
     case Method::random:
       std::fill(delta + dim, delta + width, 0.0F);
       return noise(key, dim, delta);
   }
 }
 
-double squared_norm(const float* delta, int width) { return static_cast<double>(lane_dot(delta, delta, width)); }
+double squared_norm(const float* delta, int width) {
+  return static_cast<double>(lane_dot(delta, delta, width));
+}
 
 void scale_to_ball(const PerturbationSettings& settings, double global_squares, int width, float* delta) {
   double norm = 0.0;
   switch (settings.ball) {
-    case Ball::row_l2: norm = std::sqrt(squared_norm(delta, width)); break;
-    case Ball::global_l2: norm = std::sqrt(global_squares); break;
-    case Ball::linf: norm = static_cast<double>(largest(delta, width)); break;
+    case Ball::row_l2:
+      norm = std::sqrt(squared_norm(delta, width));
+      break;
+    case Ball::global_l2:
+      norm = std::sqrt(global_squares);
+      break;
+    case Ball::linf:
+      norm = static_cast<double>(largest(delta, width));
+      break;
   }
   scale(delta, width, static_cast<float>(settings.epsilon / std::max(norm, settings.norm_floor)));
 }

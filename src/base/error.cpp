@@ -5,7 +5,8 @@
 namespace spar {
 
 void broken_invariant(const char* condition, const char* file, int line) {
-  throw Bug(fmt::format("broken invariant {} at {}:{}; this is a bug in spar, please report it", condition, file, line));
+  throw Bug(
+      fmt::format("broken invariant {} at {}:{}; this is a bug in spar, please report it", condition, file, line));
 }
 
 }  // namespace spar

@@ -63,7 +63,7 @@ std::vector<Setting> model_settings() {
        .kind = SettingKind::text,
        .fallback = std::string("truncated_normal"),
        .choices = {"truncated_normal", "normal", "uniform"},
-       .sentence = "Law of a random start (cut at two standard deviations; centred on 0)",
+       .sentence = "Law of the random start (truncation at two deviations)",
        .origin = "own choice"},
       {.key = "model.init_std",
        .kind = SettingKind::real,

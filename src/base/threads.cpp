@@ -1,9 +1,8 @@
 #include "spar/base/threads.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <memory>
+#include <sched.h>
 
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
@@ -38,11 +37,14 @@ void set_threads(int threads) {
   p.arena.reset();
   p.control.reset();
   if (p.threads == 1) return;
-  p.control = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(p.threads));
+  p.control = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
+                                                    static_cast<std::size_t>(p.threads));
   p.arena = std::make_unique<tbb::task_arena>(p.threads);
 }
 
-int threads() { return pool().threads; }
+int threads() {
+  return pool().threads;
+}
 
 void parallel_for(int count, const std::function<void(int)>& body) {
   parallel_for_worker(count, [&](int k, int) { body(k); });
@@ -54,9 +56,8 @@ void parallel_for_worker(int count, const std::function<void(int, int worker)>& 
     for (int k = 0; k < count; ++k) body(k, 0);
     return;
   }
-  p.arena->execute([&] {
-    tbb::parallel_for(0, count, 1, [&](int k) { body(k, tbb::this_task_arena::current_thread_index()); });
-  });
+  p.arena->execute(
+      [&] { tbb::parallel_for(0, count, 1, [&](int k) { body(k, tbb::this_task_arena::current_thread_index()); }); });
 }
 
 }  // namespace spar

@@ -17,7 +17,6 @@ std::uint32_t sum(const IntLanes& counts) {
   return static_cast<std::uint32_t>(total);
 }
 
-// A comparison gives -1 in the lanes where it holds.
 template <std::size_t... t>
 void count_few(const float* scores, Index count, const float* thresholds, std::uint32_t* above,
                std::index_sequence<t...>) {
@@ -25,7 +24,7 @@ void count_few(const float* scores, Index count, const float* thresholds, std::u
   std::array<IntLanes, sizeof...(t)> counts{};
   for (Index k = 0; k < count; k += lanes) {
     const Lanes score = load(scores + k);
-    ((std::get<t>(counts) -= score > std::get<t>(threshold)), ...);
+    ((std::get<t>(counts) = count_greater(std::get<t>(counts), score, std::get<t>(threshold))), ...);
   }
   ((above[t] += sum(std::get<t>(counts))), ...);
 }

@@ -1,7 +1,9 @@
 #include "spar/catalogue/top.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <type_traits>
 
 #include "spar/catalogue/lanes.hpp"
 
@@ -11,6 +13,8 @@ namespace {
 
 // A vector register may be stored beyond the last number it adds.
 constexpr int slack = 16;
+// Up to here a list is sorted faster by counting.
+constexpr std::size_t most_counted = 256;
 // Vectors whose comparisons are joined before one branch.
 constexpr int joined = 4;
 
@@ -48,31 +52,21 @@ std::size_t partition(const Key* keys, std::size_t count, Key pivot, Key* greate
 
 #ifdef __AVX512F__
 using Words = std::uint32_t __attribute__((vector_size(64)));
-using HalfWords = std::uint32_t __attribute__((vector_size(32)));
-using Keys = std::uint64_t __attribute__((vector_size(64)));
 
-// make_key() for eight items.
-template <int half>
-inline Keys join(Words ordered, Words not_items) {
-  constexpr int h = 8 * half;
-  const HalfWords high = __builtin_shufflevector(ordered, ordered, h, h + 1, h + 2, h + 3, h + 4, h + 5, h + 6, h + 7);
-  const HalfWords low =
-      __builtin_shufflevector(not_items, not_items, h, h + 1, h + 2, h + 3, h + 4, h + 5, h + 6, h + 7);
-  return (__builtin_convertvector(high, Keys) << 32) | __builtin_convertvector(low, Keys);
-}
-
-// Appends the keys of the lanes in `mask`; lane k is item first_item + k.
-inline void append(Lanes scores, std::uint32_t first_item, __mmask16 mask, TopList& list) {
+// Writes the keys of the lanes in `mask`; lane k is item first_item + k. Returns their number; 16 keys are written
+// whatever it is.
+inline int append(Lanes scores, std::uint32_t first_item, __mmask16 mask, Key* to) {
   constexpr Words ascending = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const auto bits = std::bit_cast<Words>(scores + Lanes{});
   const auto negative = std::bit_cast<Words>(std::bit_cast<IntLanes>(bits) >> 31);
   const Words ordered = bits ^ (negative | 0x80000000U);
-  const auto passed = std::bit_cast<Words>(_mm512_maskz_compress_epi32(mask, std::bit_cast<__m512i>(ordered)));
-  const auto items =
-      std::bit_cast<Words>(_mm512_maskz_compress_epi32(mask, std::bit_cast<__m512i>(~(ascending + first_item))));
-  _mm512_storeu_si512(list.keys + list.count, std::bit_cast<__m512i>(join<0>(passed, items)));
-  _mm512_storeu_si512(list.keys + list.count + 8, std::bit_cast<__m512i>(join<1>(passed, items)));
-  list.count += std::popcount(static_cast<unsigned>(mask));
+  const __m512i passed = _mm512_maskz_compress_epi32(mask, std::bit_cast<__m512i>(ordered));
+  const __m512i items = _mm512_maskz_compress_epi32(mask, std::bit_cast<__m512i>(~(ascending + first_item)));
+  // Lanes 0 and 16 make the first key, 1 and 17 the next: the item is the lower half.
+  constexpr Words first_keys = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+  _mm512_storeu_si512(to, _mm512_permutex2var_epi32(items, std::bit_cast<__m512i>(first_keys), passed));
+  _mm512_storeu_si512(to + 8, _mm512_permutex2var_epi32(items, std::bit_cast<__m512i>(first_keys + 8U), passed));
+  return std::popcount(static_cast<unsigned>(mask));
 }
 #endif
 
@@ -81,63 +75,73 @@ inline void append(Lanes scores, std::uint32_t first_item, __mmask16 mask, TopLi
 TopSelector::TopSelector(int top)
     : top_(top), greater_(static_cast<std::size_t>(top_capacity(top) + slack)), others_(greater_.size()) {}
 
-void TopSelector::keep_greatest(std::span<Key> keys, int keep) {
-  std::size_t kept = 0;
-  auto need = static_cast<std::size_t>(keep);
+TopSelector::Kept TopSelector::keep_greatest(std::span<Key> keys, int at_least, int at_most) {
+  auto need = static_cast<std::size_t>(at_least);
+  const auto room = static_cast<std::size_t>(at_most - at_least);
+  Kept kept;
   const Key* region = keys.data();
   std::size_t count = keys.size();
   if (greater_.size() < count + slack) {
     greater_.resize(count + slack);
     others_.resize(count + slack);
   }
-  while (need > 0 && need < count) {
+  // The keys before `kept` stay, those of `region` are undecided, all others are gone.
+  const auto keep = [&](const Key* from, std::size_t number) {
+    std::copy_n(from, number, keys.data() + kept.count);
+    kept.count += static_cast<int>(number);
+  };
+  while (need > 0 && need + room < count) {
     // Never the greatest key, so that each round leaves less.
     const Key pivot =
         count == 2 ? std::min(region[0], region[1]) : median(region[0], region[count / 2], region[count - 1]);
     const std::size_t above = partition(region, count, pivot, greater_.data(), others_.data());
-    if (above > need) {
+    if (above >= need) {
+      kept.floor = pivot;
       region = greater_.data();
       count = above;
-      continue;
+    } else {
+      keep(greater_.data(), above);
+      need -= above;
+      region = others_.data();
+      count -= above;
     }
-    std::copy_n(greater_.data(), above, keys.data() + kept);
-    kept += above;
-    need -= above;
-    region = others_.data();
-    count -= above;
   }
-  if (need > 0) std::copy_n(region, need, keys.data() + kept);
+  if (need > 0) keep(region, count);
+  return kept;
 }
 
 void TopSelector::compact(TopList& list) {
-  if (list.count <= top_) return;
-  keep_greatest({list.keys, static_cast<std::size_t>(list.count)}, top_);
-  list.count = top_;
-  const Key worst = *std::min_element(list.keys, list.keys + top_);
-  list.threshold = key_score(worst);
+  const Kept kept = keep_greatest({list.keys, static_cast<std::size_t>(list.count)}, top_, top_ + top_ / 4 + 8);
+  list.count = kept.count;
+  if (kept.floor > 0) list.threshold = std::max(list.threshold, key_score(kept.floor));
 }
 
 void TopSelector::offer(const float* scores, Index count, Index first_item, TopList& list) {
   const int full = top_capacity(top_) - joined * lanes;
 #ifdef __AVX512F__
-  const Index vectors = (count + lanes - 1) / lanes;
-  for (Index v = 0; v < vectors; v += joined) {
-    const int together = static_cast<int>(std::min<Index>(joined, vectors - v));
-    const float* const from = scores + v * lanes;
-    const __m512 threshold = _mm512_set1_ps(list.threshold);
-    __mmask16 masks[joined] = {};
-    unsigned some = 0;
-    for (int j = 0; j < together; ++j) {
-      masks[j] = _mm512_cmp_ps_mask(load(from + j * lanes), threshold, _CMP_GE_OQ);
-      some |= masks[j];
+  Lanes threshold = broadcast(list.threshold);
+  Key* const keys = list.keys;
+  int kept = list.count;
+  const auto offer_some = [&](Index first, auto together) {
+    std::array<Lanes, together> some;
+    for (std::size_t j = 0; j < together; ++j) some[j] = load(scores + first + static_cast<Index>(j) * lanes);
+    Lanes greatest = some[0];
+    for (std::size_t j = 1; j < together; ++j) greatest = some[j] > greatest ? some[j] : greatest;
+    if (_mm512_cmp_ps_mask(greatest, threshold, _CMP_GE_OQ) == 0) return;
+    for (std::size_t j = 0; j < together; ++j) {
+      const auto item = static_cast<std::uint32_t>(first_item + first + static_cast<Index>(j) * lanes);
+      kept += append(some[j], item, _mm512_cmp_ps_mask(some[j], threshold, _CMP_GE_OQ), keys + kept);
     }
-    if (some == 0) continue;
-    const auto first = static_cast<std::uint32_t>(first_item + v * lanes);
-    for (int j = 0; j < together; ++j) {
-      append(load(from + j * lanes), first + static_cast<std::uint32_t>(j * lanes), masks[j], list);
-    }
-    if (list.count > full) compact(list);
-  }
+    if (kept <= full) return;
+    list.count = kept;
+    compact(list);
+    kept = list.count;
+    threshold = broadcast(list.threshold);
+  };
+  Index k = 0;
+  for (; k + joined * lanes <= count; k += joined * lanes) offer_some(k, std::integral_constant<std::size_t, joined>{});
+  for (; k < count; k += lanes) offer_some(k, std::integral_constant<std::size_t, 1>{});
+  list.count = kept;
 #else
   for (Index k = 0; k < count; ++k) {
     if (!(scores[k] >= list.threshold)) continue;
@@ -148,8 +152,21 @@ void TopSelector::offer(const float* scores, Index count, Index first_item, TopL
 }
 
 void TopSelector::finish(TopList& list) {
-  compact(list);
-  std::sort(list.keys, list.keys + list.count, std::greater<>());
+  if (list.count > top_)
+    list.count = keep_greatest({list.keys, static_cast<std::size_t>(list.count)}, top_, top_).count;
+  const std::span<Key> keys(list.keys, static_cast<std::size_t>(list.count));
+  if (keys.size() > most_counted) {
+    std::sort(keys.begin(), keys.end(), std::greater<>());
+    return;
+  }
+  // A short list is sorted by counting, which no branch prediction can spoil.
+  std::copy(keys.begin(), keys.end(), greater_.begin());
+  for (std::size_t k = 0; k < keys.size(); ++k) {
+    const Key key = greater_[k];
+    std::uint64_t place = 0;
+    for (std::size_t other = 0; other < keys.size(); ++other) place += greater_[other] > key ? 1 : 0;
+    keys[place] = key;
+  }
 }
 
 }  // namespace spar::catalogue

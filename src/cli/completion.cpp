@@ -76,10 +76,10 @@ std::string bash_script() {
   return script + "  esac\n}\ncomplete -F _spar spar\n";
 }
 
-/// What zsh's _arguments does for a value.
+/// What zsh's _arguments does for a value; a leading blank keeps it from adding options of its own.
 std::string zsh_action(const Completion& completion) {
   if (completion.files && !completion.words.empty())
-    return fmt::format("_alternative \"words\\:word\\:({})\" \"files\\:file\\:_files\"", joined(completion.words));
+    return fmt::format(" _alternative \"words\\:word\\:({})\" \"files\\:file\\:_files\"", joined(completion.words));
   if (!completion.words.empty()) return "(" + joined(completion.words) + ")";
   if (completion.files) return "_files";
   return completion.folders ? "_files -/" : " ";
@@ -146,7 +146,7 @@ std::string fish_script() {
       const bool paths = completion.files || completion.folders;
       script += fmt::format("complete -c spar -n '__fish_seen_subcommand_from {}'", verb.name);
       if (!info.by_place) script += fmt::format(" -l {}", info.name.substr(2));
-      if (!info.by_place && !info.value.empty()) script += " -r";
+      if (!info.by_place && !info.value.empty()) script += paths ? " -r" : " -x";
       if (paths) script += " -F";
       if (!completion.words.empty()) script += fmt::format(" -a {}", quoted(joined(completion.words)));
       script += fmt::format(" -d {}\n", quoted(info.sentence));

@@ -109,7 +109,6 @@ void declare(OptionSet& set, PlanOptions& options) {
 void declare(OptionSet& set, InspectOptions& options) {
   set.argument("PATH", options.path, "A data set, a run directory or a checkpoint");
   set.flag("--json", options.json, "Print one JSON object to stdout");
-  declare_work(set, options);
 }
 
 }  // namespace spar::cli

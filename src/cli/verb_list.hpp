@@ -4,6 +4,9 @@
 /// One function a verb, each in verb_<name>.cpp; verbs.cpp puts them into the table.
 namespace spar::cli {
 
+Verb import_verb();
+Verb split_verb();
+Verb synth_verb();
 Verb train_verb();
 Verb evaluate_verb();
 Verb attack_verb();

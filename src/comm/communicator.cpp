@@ -1,13 +1,13 @@
 #include "spar/comm/communicator.hpp"
 
 #include <algorithm>
-#include <climits>
 #include <cstring>
 #include <numeric>
 
+#include "handle.hpp"
+#include <climits>
 #include <fmt/format.h>
 
-#include "handle.hpp"
 #include "spar/base/error.hpp"
 #include "spar/base/shard_tree.hpp"
 #include "spar/base/sharding.hpp"
@@ -21,7 +21,9 @@ constexpr int tag_shift = 2;
 // MPI counts are ints; longer messages go in pieces of this size.
 constexpr std::size_t piece_bytes = std::size_t{1} << 30;
 
-int piece(std::size_t remaining) { return static_cast<int>(std::min(remaining, piece_bytes)); }
+int piece(std::size_t remaining) {
+  return static_cast<int>(std::min(remaining, piece_bytes));
+}
 
 }  // namespace
 
@@ -59,7 +61,9 @@ Communicator Communicator::alone() {
   return Communicator(std::move(handle));
 }
 
-void Communicator::barrier() const { check(MPI_Barrier(handle_->comm), "MPI_Barrier"); }
+void Communicator::barrier() const {
+  check(MPI_Barrier(handle_->comm), "MPI_Barrier");
+}
 
 void Communicator::broadcast(std::span<std::byte> bytes, int root) const {
   for (std::size_t done = 0; done < bytes.size();) {
@@ -138,7 +142,8 @@ std::int64_t Communicator::sum(std::int64_t value) const {
 void Communicator::sum(std::span<std::int64_t> values) const {
   for (std::size_t done = 0; done < values.size();) {
     const int count = piece(values.size() - done);
-    check(MPI_Allreduce(MPI_IN_PLACE, values.data() + done, count, MPI_INT64_T, MPI_SUM, handle_->comm), "MPI_Allreduce");
+    check(MPI_Allreduce(MPI_IN_PLACE, values.data() + done, count, MPI_INT64_T, MPI_SUM, handle_->comm),
+          "MPI_Allreduce");
     done += static_cast<std::size_t>(count);
   }
 }
@@ -173,14 +178,20 @@ void Communicator::shift(std::span<const std::byte> bytes, int to, std::vector<s
   }
   std::int64_t out = static_cast<std::int64_t>(bytes.size());
   std::int64_t in = 0;
-  check(MPI_Sendrecv(&out, 1, MPI_INT64_T, to, tag_shift, &in, 1, MPI_INT64_T, from, tag_shift, handle_->comm, MPI_STATUS_IGNORE), "MPI_Sendrecv");
+  check(MPI_Sendrecv(&out, 1, MPI_INT64_T, to, tag_shift, &in, 1, MPI_INT64_T, from, tag_shift, handle_->comm,
+                     MPI_STATUS_IGNORE),
+        "MPI_Sendrecv");
   received.resize(static_cast<std::size_t>(in));
   std::vector<MPI_Request> requests;
   for (std::size_t done = 0; done < received.size(); done += piece_bytes) {
-    check(MPI_Irecv(received.data() + done, piece(received.size() - done), MPI_BYTE, from, tag_shift, handle_->comm, &requests.emplace_back()), "MPI_Irecv");
+    check(MPI_Irecv(received.data() + done, piece(received.size() - done), MPI_BYTE, from, tag_shift, handle_->comm,
+                    &requests.emplace_back()),
+          "MPI_Irecv");
   }
   for (std::size_t done = 0; done < bytes.size(); done += piece_bytes) {
-    check(MPI_Isend(bytes.data() + done, piece(bytes.size() - done), MPI_BYTE, to, tag_shift, handle_->comm, &requests.emplace_back()), "MPI_Isend");
+    check(MPI_Isend(bytes.data() + done, piece(bytes.size() - done), MPI_BYTE, to, tag_shift, handle_->comm,
+                    &requests.emplace_back()),
+          "MPI_Isend");
   }
   check(MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE), "MPI_Waitall");
 }
@@ -198,7 +209,9 @@ std::vector<std::byte> Communicator::receive(int from) const {
   check(MPI_Recv(&size, 1, MPI_INT64_T, from, tag_cold, handle_->comm, MPI_STATUS_IGNORE), "MPI_Recv");
   std::vector<std::byte> bytes(static_cast<std::size_t>(size));
   for (std::size_t done = 0; done < bytes.size(); done += piece_bytes) {
-    check(MPI_Recv(bytes.data() + done, piece(bytes.size() - done), MPI_BYTE, from, tag_cold, handle_->comm, MPI_STATUS_IGNORE), "MPI_Recv");
+    check(MPI_Recv(bytes.data() + done, piece(bytes.size() - done), MPI_BYTE, from, tag_cold, handle_->comm,
+                   MPI_STATUS_IGNORE),
+          "MPI_Recv");
   }
   return bytes;
 }
@@ -235,9 +248,12 @@ std::vector<double> tree_sum(const Communicator& communicator, int shards, std::
     if (count > 0) std::memcpy(all.data() + begin, part.data(), part.size());
   }
   const auto w = static_cast<std::size_t>(width);
-  tree_reduce(shards, [](int k) { return k; }, [&](int left, int right) {
-    for (std::size_t c = 0; c < w; ++c) all[static_cast<std::size_t>(left) * w + c] += all[static_cast<std::size_t>(right) * w + c];
-  });
+  tree_reduce(
+      shards, [](int k) { return k; },
+      [&](int left, int right) {
+        for (std::size_t c = 0; c < w; ++c)
+          all[static_cast<std::size_t>(left) * w + c] += all[static_cast<std::size_t>(right) * w + c];
+      });
   all.resize(w);
   return all;
 }

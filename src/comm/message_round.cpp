@@ -1,14 +1,13 @@
 #include "spar/comm/message_round.hpp"
 
-#include <sched.h>
-
 #include <chrono>
 #include <cstdio>
+#include <sched.h>
 #include <vector>
 
+#include "handle.hpp"
 #include <fmt/format.h>
 
-#include "handle.hpp"
 #include "spar/base/error.hpp"
 
 namespace spar::comm {
@@ -51,8 +50,11 @@ struct MessageRound::State {
       MPI_Request_get_status(requests[k], &done, MPI_STATUS_IGNORE);
       if (done != 0) continue;
       const bool receives = peers[k] < size;
-      fmt::print(stderr, "spar: error: rank {} waited {:.0f} s for rank {} at step {}, while it {}: that rank or the network between has stopped (parallel.deadline_seconds sets the patience)\n",
-                 rank, deadline, receives ? peers[k] : peers[k] - size, step, fmt::format("{} {}", receives ? "receives" : "sends", operation));
+      fmt::print(stderr,
+                 "spar: error: rank {} waited {:.0f} s for rank {} at step {}, while it {}: that rank or the network "
+                 "between has stopped (parallel.deadline_seconds sets the patience)\n",
+                 rank, deadline, receives ? peers[k] : peers[k] - size, step,
+                 fmt::format("{} {}", receives ? "receives" : "sends", operation));
       break;
     }
     std::fflush(stderr);
@@ -61,8 +63,16 @@ struct MessageRound::State {
 };
 
 MessageRound::MessageRound(const Communicator& communicator, int tag, const char* operation, double deadline_seconds)
-    : state_(std::make_unique<State>(State{communicator.handle_->comm, communicator.rank(), tag, operation, deadline_seconds, {}, {}, {},
-                                           std::vector<std::size_t>(static_cast<std::size_t>(communicator.size())), communicator.size()})) {}
+    : state_(std::make_unique<State>(State{communicator.handle_->comm,
+                                           communicator.rank(),
+                                           tag,
+                                           operation,
+                                           deadline_seconds,
+                                           {},
+                                           {},
+                                           {},
+                                           std::vector<std::size_t>(static_cast<std::size_t>(communicator.size())),
+                                           communicator.size()})) {}
 MessageRound::MessageRound(MessageRound&&) noexcept = default;
 MessageRound::~MessageRound() = default;
 
@@ -111,6 +121,8 @@ void MessageRound::wait(std::int64_t step) {
   }
 }
 
-std::size_t MessageRound::received(int from) const { return state_->arrived[static_cast<std::size_t>(from)]; }
+std::size_t MessageRound::received(int from) const {
+  return state_->arrived[static_cast<std::size_t>(from)];
+}
 
 }  // namespace spar::comm

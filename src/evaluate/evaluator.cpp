@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
+#include <optional>
 
 #include "item_rows.hpp"
 #include "ring.hpp"
@@ -114,7 +114,7 @@ void collect(Wave& wave, const MetricColumns& columns, const Scorer& scorer, boo
              EvaluationResult& result) {
   const std::size_t width = columns.count();
   std::vector<double> values(wave.size() * width);
-  for_user_ranges(wave.size(), [&](std::size_t first, std::size_t last, int) {
+  for_user_ranges(wave.size(), most_users_in_task, [&](std::size_t first, std::size_t last, int) {
     std::vector<double> places;
     for (std::size_t k = first; k < last; ++k)
       columns.values(wave.ranks(k, places), std::span(values).subspan(k * width, width));
@@ -135,8 +135,12 @@ void collect(Wave& wave, const MetricColumns& columns, const Scorer& scorer, boo
 
 EvaluationResult evaluate(const comm::Communicator& communicator, int shards, const Scorer& scorer,
                           const EvaluationLists& lists, const EvaluationOptions& options) {
-  const MetricColumns columns(options);
-  check_lists(lists, scorer, options);
+  std::optional<MetricColumns> parsed;
+  comm::agree(communicator, [&] {
+    parsed.emplace(options);
+    check_lists(lists, scorer, options);
+  });
+  const MetricColumns& columns = *parsed;
   const CountRules rules{options.ties, columns.needs_auc(), columns.last_cutoff()};
   const std::vector<std::uint8_t>* const seen = options.cold_items ? nullptr : lists.seen_items;
   const ItemBounds bounds = bound_items(communicator, scorer);
@@ -154,7 +158,7 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
     wave.score_targets(communicator, rows, options.protocol);
     if (options.protocol == Protocol::full) {
       ring.each_block([&](const catalogue::ItemBlock& block) {
-        for_user_ranges(wave.size(), [&](std::size_t first, std::size_t last, int worker) {
+        for_user_ranges(wave.size(), most_users_in_task, [&](std::size_t first, std::size_t last, int worker) {
           wave.count(scans.of(worker), block, first, last);
         });
       });
@@ -165,11 +169,12 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
 
   result.users = communicator.sum(result.users);
   result.skipped = communicator.sum(result.skipped);
-  if (result.users == 0) {
+  comm::agree(communicator, [&] {
+    if (result.users > 0) return;
     throw UserError(
         "nothing to evaluate: none of the chosen users has an item to find that is not masked too, so use a split that "
         "holds items back");
-  }
+  });
   const auto width = static_cast<int>(columns.count() * moments);
   const std::vector<double> totals = comm::tree_sum(communicator, shards, sums.values(), width);
   for (std::size_t c = 0; c < columns.count(); ++c)

@@ -14,12 +14,10 @@ namespace spar::evaluate {
 namespace {
 
 // Candidate buffers of the users that are scored together.
-constexpr std::size_t wave_bytes = std::size_t{64} << 20;
+constexpr std::size_t wave_bytes = std::size_t{16} << 20;
 
-struct Wanted {
-  catalogue::ScanUser user;
-  catalogue::TopList list;
-};
+// Fewer than an evaluation takes, since their candidate buffers have to stay in the cache too.
+constexpr std::size_t users_in_task = 64;
 
 std::vector<Index> chosen_users(const EvaluationLists& lists, Index users) {
   std::vector<Index> chosen;
@@ -63,7 +61,7 @@ std::vector<std::vector<Recommendation>> recommend(const comm::Communicator& com
       best[k].keys = keys.data() + k * capacity;
     }
     ring.each_block([&](const catalogue::ItemBlock& block) {
-      for_user_ranges(count, [&](std::size_t first, std::size_t last, int worker) {
+      for_user_ranges(count, users_in_task, [&](std::size_t first, std::size_t last, int worker) {
         auto& selector = selectors[static_cast<std::size_t>(worker)];
         scans.of(worker).scan(std::span(users).subspan(first, last - first), block,
                               [&](std::size_t k, const catalogue::ScoredItems& scored) {
@@ -72,7 +70,7 @@ std::vector<std::vector<Recommendation>> recommend(const comm::Communicator& com
                               });
       });
     });
-    for_user_ranges(count, [&](std::size_t first, std::size_t last, int worker) {
+    for_user_ranges(count, users_in_task, [&](std::size_t first, std::size_t last, int worker) {
       for (std::size_t k = first; k < last; ++k) selectors[static_cast<std::size_t>(worker)].finish(best[k]);
     });
     for (std::size_t k = 0; k < count; ++k) result.push_back(unpack(best[k]));

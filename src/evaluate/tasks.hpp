@@ -14,12 +14,12 @@ namespace spar::evaluate {
 /// Users whose scores one worker makes in one go: enough that a piece of items pays its way into the cache.
 inline constexpr std::size_t most_users_in_task = 256;
 
-/// Cuts `users` users into ranges, one task each, and calls body(first, last, worker).
-inline void for_user_ranges(std::size_t users, const std::function<void(std::size_t, std::size_t, int)>& body) {
+/// Cuts `users` users into ranges of at most `most`, one task each, and calls body(first, last, worker).
+inline void for_user_ranges(std::size_t users, std::size_t most,
+                            const std::function<void(std::size_t, std::size_t, int)>& body) {
   const auto workers = static_cast<std::size_t>(threads());
   const std::size_t even = (users + 4 * workers - 1) / (4 * workers);
-  const std::size_t size =
-      workers == 1 ? most_users_in_task : std::clamp<std::size_t>((even + 15) / 16 * 16, 16, most_users_in_task);
+  const std::size_t size = workers == 1 ? most : std::clamp<std::size_t>((even + 15) / 16 * 16, 16, most);
   const auto tasks = static_cast<int>((users + size - 1) / size);
   parallel_for_worker(tasks, [&](int task, int worker) {
     const std::size_t first = static_cast<std::size_t>(task) * size;

@@ -174,28 +174,29 @@ bool Wave::count_piece(WaveUser& user, const catalogue::ScoredItems& scored, std
                        std::vector<std::uint32_t>& above) {
   const auto open = std::span(targets_).subspan(user.begin, user.open - user.begin);
   const Index end_item = scored.first_item + scored.count;
-  user.excluded += scored.excluded;
+  // Of two equal scores the smaller id comes first: an item left of the target needs the same score to stand before it,
+  // an item right of it a greater one.
+  const auto is_right = [&](const Target& target) { return static_cast<Index>(target.item) < end_item; };
+  const std::size_t at_least = rules_.needs_ties() ? open.size() : 0;
   thresholds.clear();
-  // Of two equal scores the smaller id comes first: items left of the target need the same score, items right of it a
-  // greater one.
   for (const Target& target : open)
-    thresholds.push_back(static_cast<Index>(target.item) < end_item ? target.score : target.below);
+    thresholds.push_back(rules_.needs_ties() || is_right(target) ? target.score : target.below);
   if (rules_.needs_ties()) {
-    for (const Target& target : open) thresholds.push_back(target.score);
     for (const Target& target : open) thresholds.push_back(target.below);
   }
   above.assign(thresholds.size(), 0);
   catalogue::count_above(scored.scores, scored.count, thresholds, above.data());
   for (std::size_t t = 0; t < open.size(); ++t) {
     Target& target = open[t];
-    target.before += above[t];
+    target.before += is_right(target) ? above[t] : above[at_least + t];
     const Index inside = static_cast<Index>(target.item) - scored.first_item;
     if (inside >= 0 && inside < scored.count)
       target.before += catalogue::count_equal(scored.scores, inside, target.score);
     if (!rules_.needs_ties()) continue;
-    target.greater += above[open.size() + t];
-    target.at_least += above[2 * open.size() + t];
+    target.greater += above[t];
+    target.at_least += above[at_least + t];
   }
+  user.excluded += scored.excluded;
   if (!rules_.auc && user.bounded) drop_hopeless(user);
   return user.open > user.begin;
 }

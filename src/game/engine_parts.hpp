@@ -11,9 +11,9 @@ namespace spar::game {
 struct PairwiseEngine::Shard {
   data::TripleSampler sampler;
   std::array<data::MicroBatch, sets> batches;
-  // Gradients of the distinct item rows, clean (or whole) and at the perturbed rows: they wait for the push.
+  // Gradients of the distinct item rows, clean (or whole) and at the perturbed rows, and of the distinct users where a
+  // later phase needs them. Without pipeline one of each serves all steps and stays in cache: gradient_set().
   std::array<std::array<Buffer<float>, 2>, sets> item_gradients;
-  // Gradients of the distinct users: kept where a later phase needs them.
   std::array<Buffer<float>, sets> user_gradients;
   // Users as they were before the updates in flight (pipeline).
   std::array<Buffer<float>, sets> user_rows;
@@ -39,7 +39,9 @@ class PairwiseEngine::Stopwatch {
   std::chrono::steady_clock::time_point start_;
 };
 
-inline tape::Triples triples_of(const data::MicroBatch& batch) { return {batch.user, batch.positive, batch.negative}; }
+inline tape::Triples triples_of(const data::MicroBatch& batch) {
+  return {batch.user, batch.positive, batch.negative};
+}
 
 inline void prefetch_row(const float* row, int width) {
   for (int c = 0; c < width; c += 16) __builtin_prefetch(row + c);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine_parts.hpp"
+
 #include "spar/base/error.hpp"
 #include "spar/base/lanes.hpp"
 #include "spar/base/threads.hpp"
@@ -44,13 +45,14 @@ PairwiseEngine::PairwiseEngine(const PairwiseSetup& setup)
   const int rank = setup.communicator->rank();
   for (int shard = setup.layout.first_shard(rank); shard < setup.layout.end_shard(rank); ++shard) {
     const Partition& users = setup.users->partition();
-    shards_.push_back(std::make_unique<Shard>(data::TripleSampler(*setup.train, users.begin(shard) - setup.users->first_row(), users.size(shard), shard,
-                                                                  setup.items->total_rows(), setup.seed, setup.order_purpose,
-                                                                  setup.negative_purpose)));
+    shards_.push_back(std::make_unique<Shard>(
+        data::TripleSampler(*setup.train, users.begin(shard) - setup.users->first_row(), users.size(shard), shard,
+                            setup.items->total_rows(), setup.seed, setup.order_purpose, setup.negative_purpose)));
   }
   for (int w = 0; w < threads(); ++w) workers_.push_back(std::make_unique<Worker>());
-  exchange_ = std::make_unique<table::RowExchange>(*setup.communicator, setup.layout, *setup.items, static_cast<std::size_t>(2 * most_triples_),
-                                                   item_exchange_tag, setup.deadline_seconds, setup.pipeline);
+  exchange_ = std::make_unique<table::RowExchange>(*setup.communicator, setup.layout, *setup.items,
+                                                   static_cast<std::size_t>(2 * most_triples_), item_exchange_tag,
+                                                   setup.deadline_seconds, setup.pipeline);
   losses_.resize(shards_.size());
   perturbed_losses_.resize(shards_.size());
 }
@@ -69,18 +71,15 @@ void PairwiseEngine::use_optimizer(const optim::OptimizerSettings& settings, std
   moved_items_.assign(static_cast<std::size_t>(setup_.items->rows()), 0);
 }
 
-void PairwiseEngine::use_accumulators(table::Table* users, table::Table* items) {
-  user_accumulator_ = users;
-  item_accumulator_ = items;
-}
-
 std::int64_t PairwiseEngine::skipped() const {
   std::int64_t total = 0;
   for (const auto& shard : shards_) total += shard->sampler.skipped();
   return total;
 }
 
-std::int64_t PairwiseEngine::bytes_sent() const { return exchange_->bytes_sent(); }
+std::int64_t PairwiseEngine::bytes_sent() const {
+  return exchange_->bytes_sent();
+}
 
 std::int64_t PairwiseEngine::batch_count(std::int64_t step) const {
   std::int64_t count = 0;
@@ -94,7 +93,8 @@ double PairwiseEngine::occurrence_l2() const {
   return 2.0 * setup_.l2 / (static_cast<double>(std::max<std::int64_t>(1, batch_count(step_))) * dim_);
 }
 
-void PairwiseEngine::begin_epoch(std::int64_t epoch, std::int64_t first_step, const std::vector<store::PendingRows>& pending) {
+void PairwiseEngine::begin_epoch(std::int64_t epoch, std::int64_t first_step,
+                                 const std::vector<store::PendingRows>& pending) {
   epoch_ = epoch;
   step_ = first_step;
   examples_ = 0;
@@ -106,7 +106,8 @@ void PairwiseEngine::begin_epoch(std::int64_t epoch, std::int64_t first_step, co
   std::fill(perturbed_losses_.begin(), perturbed_losses_.end(), 0.0);
   {
     Stopwatch watch(seconds_.input);
-    parallel_for(static_cast<int>(shards_.size()), [&](int k) { shards_[static_cast<std::size_t>(k)]->sampler.begin_epoch(epoch); });
+    parallel_for(static_cast<int>(shards_.size()),
+                 [&](int k) { shards_[static_cast<std::size_t>(k)]->sampler.begin_epoch(epoch); });
   }
   if (step_ >= steps_) return;
   sample(step_);
@@ -166,7 +167,8 @@ void PairwiseEngine::for_shards(const std::function<void(int shard, Worker& work
         if (setup_.communicator->size() > 1) exchange_->progress();
       }
     } else {
-      parallel_for_worker(end - begin, [&](int k, int worker) { pass(begin + k, *workers_[static_cast<std::size_t>(worker)]); });
+      parallel_for_worker(end - begin,
+                          [&](int k, int worker) { pass(begin + k, *workers_[static_cast<std::size_t>(worker)]); });
     }
   };
   const int half = middle_done_ ? 0 : count / 2;
@@ -203,7 +205,8 @@ PairwiseEngine::Flags PairwiseEngine::step(Flags flags) {
   }
   // With pipeline the updater is still at the step whose gradients wait.
   if (!setup_.pipeline && updater_) updater_->begin_step(step_count_ + 1);
-  const bool batch_scope = adversary_ && adversary_->scope == adversary::Scope::batch && adversary_->perturbation.method != adversary::Method::random;
+  const bool batch_scope = adversary_ && adversary_->scope == adversary::Scope::batch &&
+                           adversary_->perturbation.method != adversary::Method::random;
   two_pushes_[static_cast<std::size_t>(set)] = batch_scope;
   batch_scope ? batch_scope_step() : one_push_step();
   ++step_count_;
@@ -232,13 +235,16 @@ void PairwiseEngine::finish_previous() {
   unapplied_summed_ = false;
 }
 
-void PairwiseEngine::end_epoch() { finish_previous(); }
+void PairwiseEngine::end_epoch() {
+  finish_previous();
+}
 
-void PairwiseEngine::accept(table::Table& table, table::Table* accumulator, Index local_row, const float* gradient) {
-  if (accumulator != nullptr) {
-    table::add_row(accumulator->record(local_row), gradient, table.shape().width());
+void PairwiseEngine::accept(table::Table& table, Index local_row, const float* gradient) {
+  if (sink_) {
+    sink_(table, local_row, gradient);
   } else {
-    if (updater_->moves_all_rows()) (&table == setup_.users ? moved_users_ : moved_items_)[static_cast<std::size_t>(local_row)] = 1;
+    if (updater_->moves_all_rows())
+      (&table == setup_.users ? moved_users_ : moved_items_)[static_cast<std::size_t>(local_row)] = 1;
     updater_->update(table.record(local_row), gradient, table.shape().width(), table.shape().width());
   }
 }
@@ -252,9 +258,9 @@ void PairwiseEngine::apply(int set) {
   if (setup_.pipeline) {
     parallel_for(static_cast<int>(shards_.size()), [&](int k) {
       const Shard& shard = *shards_[static_cast<std::size_t>(k)];
-      const float* gradient = shard.user_gradients[static_cast<std::size_t>(set)].data();
+      const float* gradient = shard.user_gradients[gradient_set(static_cast<std::size_t>(set))].data();
       for (const Index user : shard.batches[static_cast<std::size_t>(set)].users) {
-        accept(*setup_.users, user_accumulator_, user, gradient);
+        accept(*setup_.users, user, gradient);
         gradient += user_width_;
       }
     });
@@ -279,7 +285,7 @@ void PairwiseEngine::apply_items(int set) {
       }
       float* total = exchange_->total(set, 0, t);
       if (combine) table::add_scaled_row(total, weight, exchange_->total(set, 1, t), item_width_);
-      accept(*setup_.items, item_accumulator_, exchange_->row_of(set, t), total);
+      accept(*setup_.items, exchange_->row_of(set, t), total);
     }
   };
   if (threads() == 1) return range(0, touched);
@@ -293,7 +299,8 @@ void PairwiseEngine::move_other_rows(table::Table& table) {
   const std::vector<float> zero(static_cast<std::size_t>(table.shape().width()));
   parallel_for(static_cast<int>((table.rows() + rows_per_task - 1) / rows_per_task), [&](int task) {
     for (Index k = task * rows_per_task; k < std::min(table.rows(), (task + 1) * rows_per_task); ++k) {
-      if (moved[static_cast<std::size_t>(k)] == 0) updater_->update(table.record(k), zero.data(), table.shape().width(), table.shape().width());
+      if (moved[static_cast<std::size_t>(k)] == 0)
+        updater_->update(table.record(k), zero.data(), table.shape().width(), table.shape().width());
       moved[static_cast<std::size_t>(k)] = 0;
     }
   });
@@ -324,7 +331,7 @@ std::vector<store::PendingRows> PairwiseEngine::pending() {
     pending.push_back(std::move(out));
   };
   for (const auto& shard : shards_) {
-    const float* gradient = shard->user_gradients[set].data();
+    const float* gradient = shard->user_gradients[gradient_set(set)].data();
     for (const Index user : shard->batches[set].users) {
       rows.emplace_back(user, gradient);
       gradient += user_width_;
@@ -342,7 +349,8 @@ void PairwiseEngine::apply_restored() {
   for (const store::PendingRows& pending : restored_pending_) {
     table::Table& table = pending.table == setup_.users->name() ? *setup_.users : *setup_.items;
     for (std::size_t k = 0; k < pending.rows.size(); ++k) {
-      accept(table, nullptr, pending.rows[k] - table.first_row(), pending.values.data() + k * static_cast<std::size_t>(pending.columns));
+      accept(table, pending.rows[k] - table.first_row(),
+             pending.values.data() + k * static_cast<std::size_t>(pending.columns));
     }
   }
   restored_pending_.clear();

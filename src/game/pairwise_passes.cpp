@@ -2,9 +2,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "engine_parts.hpp"
 #include <fmt/format.h>
 
-#include "engine_parts.hpp"
 #include "spar/base/error.hpp"
 #include "spar/base/lanes.hpp"
 #include "spar/base/threads.hpp"
@@ -38,17 +38,22 @@ tape::Matrix<float> gather_sums(tape::Tape<float>& tape, std::size_t count, int 
   for (std::size_t j = 0; j < count; ++j) {
     const float* a = row(j);
     const float* b = delta(j);
-    for (std::size_t c = 0; c < floats; c += lanes) store_lanes(out + j * floats + c, load_lanes(a + c) + load_lanes(b + c));
+    for (std::size_t c = 0; c < floats; c += lanes)
+      store_lanes(out + j * floats + c, load_lanes(a + c) + load_lanes(b + c));
   }
   return {out, static_cast<int>(count), width, width};
 }
 
 // Adds `factor` times the clean row to its gradient for each occurrence: the penalty, which the adversary does not see.
 void add_penalty(const tape::Matrix<float>& rows, std::span<const std::int32_t> slots, float factor, float* gradients) {
-  for (const std::int32_t slot : slots) table::add_scaled_row(gradients + static_cast<std::ptrdiff_t>(slot) * rows.stride, factor, rows.row(slot), rows.stride);
+  for (const std::int32_t slot : slots)
+    table::add_scaled_row(gradients + static_cast<std::ptrdiff_t>(slot) * rows.stride, factor, rows.row(slot),
+                          rows.stride);
 }
 
-tape::Matrix<float> matrix(float* data, std::size_t rows, int width) { return {data, static_cast<int>(rows), width, width}; }
+tape::Matrix<float> matrix(float* data, std::size_t rows, int width) {
+  return {data, static_cast<int>(rows), width, width};
+}
 
 }  // namespace
 
@@ -58,11 +63,12 @@ const float* PairwiseEngine::user_row(const Shard& shard, std::size_t j) const {
   return setup_.users->record(shard.batches[set].users[j]);
 }
 
-// Users belong to one shard only, so their gradients are whole as soon as the shard is through; with pipeline they wait for the other updates of the step.
+// Users belong to one shard only, so their gradients are whole as soon as the shard is through; with pipeline they wait
+// for the other updates of the step.
 void PairwiseEngine::hand_over_users(const Shard& shard, const float* gradients) {
   if (setup_.pipeline) return;
   for (const Index user : shard.batches[static_cast<std::size_t>(set_of(step_))].users) {
-    accept(*setup_.users, user_accumulator_, user, gradients);
+    accept(*setup_.users, user, gradients);
     gradients += user_width_;
   }
 }
@@ -78,11 +84,14 @@ void PairwiseEngine::check_finite(int k) {
   // Other ranks are in the middle of the step: the flag rides in the next exchange, and all leave together.
   const std::lock_guard lock(divergence_mutex_);
   if (divergence_.empty()) {
-    divergence_ = fmt::format("training diverged: the loss of player model is not finite at epoch {}, step {} (table {})", epoch_ + 1, step_, user_broken ? "user" : "item");
+    divergence_ =
+        fmt::format("training diverged: the loss of player model is not finite at epoch {}, step {} (table {})",
+                    epoch_ + 1, step_, user_broken ? "user" : "item");
   }
 }
 
-// The second pass, at rows plus perturbations: completes the users' gradients (clean + weight * perturbed + penalty) and leaves the items' perturbed ones in channel 1.
+// The second pass, at rows plus perturbations: completes the users' gradients (clean + weight * perturbed + penalty)
+// and leaves the items' perturbed ones in channel 1.
 template <class ItemDelta>
 void PairwiseEngine::perturbed_pass(int k, Worker& worker, double squares, ItemDelta&& item_delta) {
   const int set = set_of(step_);
@@ -92,27 +101,33 @@ void PairwiseEngine::perturbed_pass(int k, Worker& worker, double squares, ItemD
   const auto weight = static_cast<float>(adversary_->weight);
   tape::Tape<float>& tape = worker.tape;
   tape.reset();
-  float* clean = shard.user_gradients[at].data();
+  float* clean = shard.user_gradients[gradient_set(at)].data();
   float* delta = tape.arena().take<float>(static_cast<std::size_t>(user_width_));
   const auto user = [&](std::size_t j) { return user_row(shard, j); };
   const auto users = gather_sums(tape, batch.users.size(), user_width_, user, [&](std::size_t j) {
-    perturb(user_table, setup_.users->first_row() + batch.users[j], clean + j * static_cast<std::size_t>(user_width_), squares, user_width_, delta);
+    perturb(user_table, setup_.users->first_row() + batch.users[j], clean + j * static_cast<std::size_t>(user_width_),
+            squares, user_width_, delta);
     return delta;
   });
   const auto item = [&](std::size_t j) { return exchange_->row(set, k, static_cast<int>(j)); };
   const auto items = gather_sums(tape, batch.items.size(), item_width_, item, item_delta);
-  const auto user_gradients = matrix(tape.arena().take<float>(batch.users.size() * static_cast<std::size_t>(user_width_)), batch.users.size(), user_width_);
-  auto& item_gradients = shard.item_gradients[at][1];
+  const auto user_gradients =
+      matrix(tape.arena().take<float>(batch.users.size() * static_cast<std::size_t>(user_width_)), batch.users.size(),
+             user_width_);
+  auto& item_gradients = shard.item_gradients[gradient_set(at)][1];
   item_gradients.require(static_cast<std::size_t>(2 * most_triples_ * item_width_));
   double loss = 0.0;
-  tape.backward(tape::pairwise_ranking(tape, tape.parameter(users, user_gradients),
-                                       tape.parameter(items, matrix(item_gradients.data(), batch.items.size(), item_width_)), triples_of(batch), {},
-                                       bias_column_, &loss));
+  tape.backward(
+      tape::pairwise_ranking(tape, tape.parameter(users, user_gradients),
+                             tape.parameter(items, matrix(item_gradients.data(), batch.items.size(), item_width_)),
+                             triples_of(batch), {}, bias_column_, &loss));
   perturbed_losses_[static_cast<std::size_t>(k)] += loss;
   check_finite(k);
-  for (int j = 0; j < user_gradients.rows; ++j) table::add_scaled_row(clean + j * user_width_, weight, user_gradients.row(j), user_width_);
+  for (int j = 0; j < user_gradients.rows; ++j)
+    table::add_scaled_row(clean + j * user_width_, weight, user_gradients.row(j), user_width_);
   if (setup_.l2 != 0.0) {
-    // Once for the clean and once for the perturbed term; the items' part is divided by the weight with which its channel counts.
+    // Once for the clean and once for the perturbed term; the items' part is divided by the weight with which its
+    // channel counts.
     const auto penalty = static_cast<float>(2.0 * occurrence_l2());
     const auto clean_users = gather_rows(tape, batch.users.size(), user_width_, user);
     const auto clean_items = gather_rows(tape, batch.items.size(), item_width_, item);
@@ -128,7 +143,8 @@ void PairwiseEngine::one_push_step() {
   const auto at = static_cast<std::size_t>(set);
   for_shards([&](int k, Worker& worker) {
     if (!adversary_) return clean_pass(k, worker);
-    if (adversary_->scope == adversary::Scope::sample && adversary_->perturbation.method != adversary::Method::random) return sample_scope_pass(k, worker);
+    if (adversary_->scope == adversary::Scope::sample && adversary_->perturbation.method != adversary::Method::random)
+      return sample_scope_pass(k, worker);
     shard_scope_pass(k, worker);
   });
   push_items(set, 0, at);
@@ -154,11 +170,13 @@ void PairwiseEngine::batch_scope_step() {
 void PairwiseEngine::push_items(int set, int channel, std::size_t at) {
   Stopwatch watch(seconds_.compute);
   gradients_.clear();
-  for (const auto& shard : shards_) gradients_.push_back(shard->item_gradients[at][static_cast<std::size_t>(channel)].data());
+  for (const auto& shard : shards_)
+    gradients_.push_back(shard->item_gradients[gradient_set(at)][static_cast<std::size_t>(channel)].data());
   exchange_->push(set, channel, gradients_, step_);
 }
 
-// The gradients of the clean loss. Without an adversary they are the step; with one they are kept, without penalty, for the perturbation and the final sum.
+// The gradients of the clean loss. Without an adversary they are the step; with one they are kept, without penalty, for
+// the perturbation and the final sum.
 void PairwiseEngine::clean_pass(int k, Worker& worker) {
   const int set = set_of(step_);
   const auto at = static_cast<std::size_t>(set);
@@ -166,39 +184,47 @@ void PairwiseEngine::clean_pass(int k, Worker& worker) {
   const data::MicroBatch& batch = shard.batches[at];
   tape::Tape<float>& tape = worker.tape;
   tape.reset();
-  const auto users = gather_rows(tape, batch.users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); });
-  const auto items = gather_rows(tape, batch.items.size(), item_width_, [&](std::size_t j) { return exchange_->row(set, k, static_cast<int>(j)); });
+  const auto users =
+      gather_rows(tape, batch.users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); });
+  const auto items = gather_rows(tape, batch.items.size(), item_width_,
+                                 [&](std::size_t j) { return exchange_->row(set, k, static_cast<int>(j)); });
   const bool keep_users = setup_.pipeline || adversary_;
-  if (keep_users) shard.user_gradients[at].require(static_cast<std::size_t>(most_triples_ * user_width_));
-  float* user_gradients = keep_users ? shard.user_gradients[at].data() : tape.arena().take<float>(batch.users.size() * static_cast<std::size_t>(user_width_));
-  auto& item_gradients = shard.item_gradients[at][0];
+  if (keep_users) shard.user_gradients[gradient_set(at)].require(static_cast<std::size_t>(most_triples_ * user_width_));
+  float* user_gradients = keep_users
+                              ? shard.user_gradients[gradient_set(at)].data()
+                              : tape.arena().take<float>(batch.users.size() * static_cast<std::size_t>(user_width_));
+  auto& item_gradients = shard.item_gradients[gradient_set(at)][0];
   item_gradients.require(static_cast<std::size_t>(2 * most_triples_ * item_width_));
   double loss = 0.0;
-  tape.backward(tape::pairwise_ranking(tape, tape.parameter(users, matrix(user_gradients, batch.users.size(), user_width_)),
-                                       tape.parameter(items, matrix(item_gradients.data(), batch.items.size(), item_width_)), triples_of(batch),
-                                       {.l2 = adversary_ ? 0.0 : occurrence_l2()}, bias_column_, &loss));
+  tape.backward(
+      tape::pairwise_ranking(tape, tape.parameter(users, matrix(user_gradients, batch.users.size(), user_width_)),
+                             tape.parameter(items, matrix(item_gradients.data(), batch.items.size(), item_width_)),
+                             triples_of(batch), {.l2 = adversary_ ? 0.0 : occurrence_l2()}, bias_column_, &loss));
   losses_[static_cast<std::size_t>(k)] += loss;
   check_finite(k);
   if (!adversary_) hand_over_users(shard, user_gradients);
 }
 
-// Both passes and the perturbation between them within one shard: scope shard, and random noise, which needs no gradient.
+// Both passes and the perturbation between them within one shard: scope shard, and random noise, which needs no
+// gradient.
 void PairwiseEngine::shard_scope_pass(int k, Worker& worker) {
   const int set = set_of(step_);
   const auto at = static_cast<std::size_t>(set);
   clean_pass(k, worker);
   Shard& shard = *shards_[static_cast<std::size_t>(k)];
   const data::MicroBatch& batch = shard.batches[at];
-  float* clean = shard.item_gradients[at][0].data();
+  float* clean = shard.item_gradients[gradient_set(at)][0].data();
   const double squares = adversary_->perturbation.ball == adversary::Ball::global_l2 ? shard_squares(shard) : 0.0;
   worker.delta.require(static_cast<std::size_t>(item_width_));
   perturbed_pass(k, worker, squares, [&](std::size_t j) {
-    perturb(item_table, batch.items[j], clean + j * static_cast<std::size_t>(item_width_), squares, item_width_, worker.delta.data());
+    perturb(item_table, batch.items[j], clean + j * static_cast<std::size_t>(item_width_), squares, item_width_,
+            worker.delta.data());
     return worker.delta.data();
   });
   for (std::size_t j = 0; j < batch.items.size(); ++j) {
     const std::size_t row = j * static_cast<std::size_t>(item_width_);
-    table::add_scaled_row(clean + row, static_cast<float>(adversary_->weight), shard.item_gradients[at][1].data() + row, item_width_);
+    table::add_scaled_row(clean + row, static_cast<float>(adversary_->weight),
+                          shard.item_gradients[gradient_set(at)][1].data() + row, item_width_);
   }
 }
 
@@ -209,27 +235,34 @@ void PairwiseEngine::sample_scope_pass(int k, Worker& worker) {
   const data::MicroBatch& batch = shard.batches[at];
   tape::Tape<float>& tape = worker.tape;
   tape.reset();
-  const auto users = gather_rows(tape, batch.users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); });
-  const auto items = gather_rows(tape, batch.items.size(), item_width_, [&](std::size_t j) { return exchange_->row(set, k, static_cast<int>(j)); });
-  shard.user_gradients[at].require(static_cast<std::size_t>(most_triples_ * user_width_));
-  auto& item_gradients = shard.item_gradients[at][0];
+  const auto users =
+      gather_rows(tape, batch.users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); });
+  const auto items = gather_rows(tape, batch.items.size(), item_width_,
+                                 [&](std::size_t j) { return exchange_->row(set, k, static_cast<int>(j)); });
+  shard.user_gradients[gradient_set(at)].require(static_cast<std::size_t>(most_triples_ * user_width_));
+  auto& item_gradients = shard.item_gradients[gradient_set(at)][0];
   item_gradients.require(static_cast<std::size_t>(2 * most_triples_ * item_width_));
   double clean = 0.0;
   double perturbed = 0.0;
   tape.backward(tape::pairwise_sample_scope(
-      tape, tape.parameter(users, matrix(shard.user_gradients[at].data(), batch.users.size(), user_width_)),
-      tape.parameter(items, matrix(item_gradients.data(), batch.items.size(), item_width_)), triples_of(batch), {.l2 = occurrence_l2()},
-      {adversary_->perturbation.epsilon, adversary_->weight, adversary_->perturbation.norm_floor}, bias_column_, &clean, &perturbed));
+      tape,
+      tape.parameter(users, matrix(shard.user_gradients[gradient_set(at)].data(), batch.users.size(), user_width_)),
+      tape.parameter(items, matrix(item_gradients.data(), batch.items.size(), item_width_)), triples_of(batch),
+      {.l2 = occurrence_l2()},
+      {adversary_->perturbation.epsilon, adversary_->weight, adversary_->perturbation.norm_floor}, bias_column_, &clean,
+      &perturbed));
   losses_[static_cast<std::size_t>(k)] += clean;
   perturbed_losses_[static_cast<std::size_t>(k)] += perturbed;
   check_finite(k);
-  hand_over_users(shard, shard.user_gradients[at].data());
+  hand_over_users(shard, shard.user_gradients[gradient_set(at)].data());
 }
 
 // One perturbation row. Biases are never perturbed.
-void PairwiseEngine::perturb(std::uint32_t table, Index row, const float* gradient, double squares, int width, float* delta) const {
+void PairwiseEngine::perturb(std::uint32_t table, Index row, const float* gradient, double squares, int width,
+                             float* delta) const {
   const int vector = padded(dim_);
-  const adversary::NoiseKey key{setup_.seed, table, row, static_cast<std::uint32_t>(step_), static_cast<std::uint32_t>(epoch_)};
+  const adversary::NoiseKey key{setup_.seed, table, row, static_cast<std::uint32_t>(step_),
+                                static_cast<std::uint32_t>(epoch_)};
   adversary::direction(adversary_->perturbation, gradient, key, dim_, vector, delta);
   adversary::scale_to_ball(adversary_->perturbation, squares, vector, delta);
   std::fill(delta + vector, delta + width, 0.0F);
@@ -237,7 +270,8 @@ void PairwiseEngine::perturb(std::uint32_t table, Index row, const float* gradie
 
 double PairwiseEngine::direction_square(std::uint32_t table, Index row, const float* gradient) const {
   Buffer<float> delta(static_cast<std::size_t>(padded(dim_)));
-  const adversary::NoiseKey key{setup_.seed, table, row, static_cast<std::uint32_t>(step_), static_cast<std::uint32_t>(epoch_)};
+  const adversary::NoiseKey key{setup_.seed, table, row, static_cast<std::uint32_t>(step_),
+                                static_cast<std::uint32_t>(epoch_)};
   adversary::direction(adversary_->perturbation, gradient, key, dim_, padded(dim_), delta.data());
   return adversary::squared_norm(delta.data(), padded(dim_));
 }
@@ -248,32 +282,40 @@ double PairwiseEngine::shard_squares(const Shard& shard) const {
   const data::MicroBatch& batch = shard.batches[at];
   double total = 0.0;
   for (std::size_t j = 0; j < batch.users.size(); ++j) {
-    total += direction_square(user_table, setup_.users->first_row() + batch.users[j], shard.user_gradients[at].data() + j * static_cast<std::size_t>(user_width_));
+    total +=
+        direction_square(user_table, setup_.users->first_row() + batch.users[j],
+                         shard.user_gradients[gradient_set(at)].data() + j * static_cast<std::size_t>(user_width_));
   }
   for (std::size_t j = 0; j < batch.items.size(); ++j) {
-    total += direction_square(item_table, batch.items[j], shard.item_gradients[at][0].data() + j * static_cast<std::size_t>(item_width_));
+    total +=
+        direction_square(item_table, batch.items[j],
+                         shard.item_gradients[gradient_set(at)][0].data() + j * static_cast<std::size_t>(item_width_));
   }
   return total;
 }
 
-// The squared norm of all directions of the batch: by shard the shard's users in the order of the micro-batch, then its items in ascending order; then along the tree.
+// The squared norm of all directions of the batch: by shard the shard's users in the order of the micro-batch, then its
+// items in ascending order; then along the tree.
 double PairwiseEngine::global_squares(int set) {
   const auto at = static_cast<std::size_t>(set);
   std::vector<double> by_shard(shards_.size());
   for (std::size_t k = 0; k < shards_.size(); ++k) {
     const Shard& shard = *shards_[k];
     for (std::size_t j = 0; j < shard.batches[at].users.size(); ++j) {
-      by_shard[k] += direction_square(user_table, setup_.users->first_row() + shard.batches[at].users[j],
-                                      shard.user_gradients[at].data() + j * static_cast<std::size_t>(user_width_));
+      by_shard[k] +=
+          direction_square(user_table, setup_.users->first_row() + shard.batches[at].users[j],
+                           shard.user_gradients[gradient_set(at)].data() + j * static_cast<std::size_t>(user_width_));
     }
   }
   std::vector<int> order(static_cast<std::size_t>(exchange_->touched(set)));
   for (std::size_t t = 0; t < order.size(); ++t) order[t] = static_cast<int>(t);
-  std::sort(order.begin(), order.end(), [&](int a, int b) { return exchange_->row_of(set, a) < exchange_->row_of(set, b); });
+  std::sort(order.begin(), order.end(),
+            [&](int a, int b) { return exchange_->row_of(set, a) < exchange_->row_of(set, b); });
   const int first_shard = setup_.layout.first_shard(setup_.communicator->rank());
   for (const int t : order) {
     const Index row = setup_.items->first_row() + exchange_->row_of(set, t);
-    by_shard[static_cast<std::size_t>(setup_.items->partition().part_of(row) - first_shard)] += direction_square(item_table, row, exchange_->total(set, 0, t));
+    by_shard[static_cast<std::size_t>(setup_.items->partition().part_of(row) - first_shard)] +=
+        direction_square(item_table, row, exchange_->total(set, 0, t));
   }
   return comm::tree_sum(*setup_.communicator, setup_.layout.shards, by_shard, 1).front();
 }
@@ -287,8 +329,8 @@ void PairwiseEngine::perturb_touched_items(int set, double squares) {
     Stopwatch watch(seconds_.compute);
     parallel_for((touched + rows_per_range - 1) / rows_per_range, [&](int range) {
       for (int t = range * rows_per_range; t < std::min(touched, (range + 1) * rows_per_range); ++t) {
-        perturb(item_table, setup_.items->first_row() + exchange_->row_of(set, t), exchange_->total(set, 0, t), squares, item_width_,
-                item_deltas_.data() + static_cast<std::ptrdiff_t>(t) * item_width_);
+        perturb(item_table, setup_.items->first_row() + exchange_->row_of(set, t), exchange_->total(set, 0, t), squares,
+                item_width_, item_deltas_.data() + static_cast<std::ptrdiff_t>(t) * item_width_);
       }
     });
   }

@@ -7,7 +7,8 @@ namespace spar::game {
 
 std::string TrainingProgress::json() const {
   nlohmann::ordered_json best_of_stages = nlohmann::ordered_json::array();
-  for (const Best& b : best) best_of_stages.push_back({{"epoch", b.epoch}, {"value", b.value}, {"checkpoint", b.checkpoint}});
+  for (const Best& b : best)
+    best_of_stages.push_back({{"epoch", b.epoch}, {"value", b.value}, {"checkpoint", b.checkpoint}});
   return nlohmann::ordered_json{{"epoch", epoch},
                                 {"step", step},
                                 {"stage", stage},
@@ -43,7 +44,9 @@ TrainingProgress TrainingProgress::parse(const std::string& json) {
     j.at("finished").get_to(p.finished);
     return p;
   } catch (const nlohmann::json::exception&) {
-    throw UserError("the progress that this checkpoint records cannot be read: it was written by another program, or its manifest was edited");
+    throw UserError(
+        "the progress that this checkpoint records cannot be read: it was written by another program, or its manifest "
+        "was edited");
   }
 }
 

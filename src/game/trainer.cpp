@@ -18,7 +18,9 @@ constexpr PairwiseEngine::Flags stop_flag = 1;
 constexpr PairwiseEngine::Flags save_flag = 2;
 constexpr double report_seconds = 0.2;
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 std::vector<double> all_shards(const comm::Communicator& communicator, const std::vector<double>& own) {
   std::vector<double> all;
@@ -32,7 +34,8 @@ std::vector<double> all_shards(const comm::Communicator& communicator, const std
 
 }  // namespace
 
-std::optional<ResumePoint> find_resume_point(const std::string& checkpoints, const std::function<void(const std::string&)>& warn) {
+std::optional<ResumePoint> find_resume_point(const std::string& checkpoints,
+                                             const std::function<void(const std::string&)>& warn) {
   for (const auto& manifest : store::list_checkpoints(checkpoints)) {
     try {
       store::verify_checkpoint(manifest);
@@ -44,8 +47,8 @@ std::optional<ResumePoint> find_resume_point(const std::string& checkpoints, con
   return std::nullopt;
 }
 
-Trainer::Trainer(const comm::Communicator& communicator, PairwiseEngine& engine, table::Table& users, table::Table& items, const ShardLayout& layout,
-                 TrainingPlan plan, RunPlace place, TrainingHooks hooks)
+Trainer::Trainer(const comm::Communicator& communicator, PairwiseEngine& engine, table::Table& users,
+                 table::Table& items, const ShardLayout& layout, TrainingPlan plan, RunPlace place, TrainingHooks hooks)
     : communicator_(communicator),
       engine_(engine),
       users_(users),
@@ -59,7 +62,9 @@ Trainer::Trainer(const comm::Communicator& communicator, PairwiseEngine& engine,
   engine_.use_optimizer(plan_.optimizer, 0);
 }
 
-std::vector<store::TableRows> Trainer::stored(bool with_state) { return {users_.stored(with_state), items_.stored(with_state)}; }
+std::vector<store::TableRows> Trainer::stored(bool with_state) {
+  return {users_.stored(with_state), items_.stored(with_state)};
+}
 
 void Trainer::resume(const ResumePoint& point) {
   auto tables = stored(true);
@@ -69,7 +74,8 @@ void Trainer::resume(const ResumePoint& point) {
   progress_.best.resize(plan_.stages.size());
   // More epochs than the finished run had: the last stage goes on.
   const bool last_stage = progress_.stage + 1 == static_cast<int>(plan_.stages.size());
-  if (progress_.finished && last_stage && progress_.epoch < stage().end_epoch && progress_.without_gain < std::max<std::int64_t>(1, plan_.patience)) {
+  if (progress_.finished && last_stage && progress_.epoch < stage().end_epoch &&
+      progress_.without_gain < std::max<std::int64_t>(1, plan_.patience)) {
     progress_.finished = false;
     progress_.stage_over = false;
   }
@@ -108,7 +114,8 @@ Outcome Trainer::run() {
   return Outcome::done;
 }
 
-// The optimiser starts afresh in every stage (APR code); the rows are those of the best or the last epoch of the stage before.
+// The optimiser starts afresh in every stage (APR code); the rows are those of the best or the last epoch of the stage
+// before.
 void Trainer::begin_stage() {
   const auto& before = progress_.best[static_cast<std::size_t>(progress_.stage) - 1];
   if (plan_.start_from_best && before.epoch >= 0 && before.epoch != progress_.epoch) load_best(before);
@@ -131,7 +138,9 @@ void Trainer::load_best(const TrainingProgress::Best& best) {
 
 PairwiseEngine::Flags Trainer::wishes() {
   PairwiseEngine::Flags flags = stop_requested() ? stop_flag : 0;
-  if (communicator_.is_root() && plan_.checkpoint_every_minutes > 0 && now() - last_save_ > 60.0 * plan_.checkpoint_every_minutes) flags |= save_flag;
+  if (communicator_.is_root() && plan_.checkpoint_every_minutes > 0 &&
+      now() - last_save_ > 60.0 * plan_.checkpoint_every_minutes)
+    flags |= save_flag;
   return flags;
 }
 
@@ -145,8 +154,10 @@ bool Trainer::run_epoch() {
   pending_.clear();
   if (first_step > 0) {
     const auto shard = static_cast<std::size_t>(layout_.first_shard(communicator_.rank()));
-    std::copy_n(progress_.losses.begin() + static_cast<std::ptrdiff_t>(shard), engine_.losses().size(), engine_.losses().begin());
-    std::copy_n(progress_.perturbed_losses.begin() + static_cast<std::ptrdiff_t>(shard), engine_.losses().size(), engine_.perturbed_losses().begin());
+    std::copy_n(progress_.losses.begin() + static_cast<std::ptrdiff_t>(shard), engine_.losses().size(),
+                engine_.losses().begin());
+    std::copy_n(progress_.perturbed_losses.begin() + static_cast<std::ptrdiff_t>(shard), engine_.losses().size(),
+                engine_.perturbed_losses().begin());
   }
   last_report_ = now();
   loop_seconds_ = 0;
@@ -173,8 +184,11 @@ void Trainer::act_on(PairwiseEngine::Flags flags, bool& stopped) {
   if ((flags & PairwiseEngine::diverged_flag) != 0) {
     comm::agree(communicator_, [&] {
       if (engine_.divergence().empty()) return;
-      const std::string last = saved_epoch_ < 0 ? "there is no checkpoint yet" : fmt::format("the last good checkpoint is of epoch {}, step {}", saved_epoch_, saved_step_);
-      throw DivergenceError(fmt::format("{}; {}; a lower optimizer.learning_rate may help", engine_.divergence(), last));
+      const std::string last =
+          saved_epoch_ < 0 ? "there is no checkpoint yet"
+                           : fmt::format("the last good checkpoint is of epoch {}, step {}", saved_epoch_, saved_step_);
+      throw DivergenceError(
+          fmt::format("{}; {}; a lower optimizer.learning_rate may help", engine_.divergence(), last));
     });
   }
   if ((flags & (stop_flag | save_flag)) != 0) save();
@@ -202,7 +216,8 @@ void Trainer::end_epoch() {
   report.stage = stage().name;
   const auto examples = static_cast<double>(std::max<std::int64_t>(1, counts[0] + earlier_examples_));
   report.losses.emplace_back("ranking", sums.front() / examples);
-  if (stage().adversary && stage().adversary->weight != 0.0) report.losses.emplace_back("adversarial", perturbed.front() / examples);
+  if (stage().adversary && stage().adversary->weight != 0.0)
+    report.losses.emplace_back("adversarial", perturbed.front() / examples);
   report.examples = counts[0];
   report.bytes_sent = counts[1];
   report.skipped = counts[2];
@@ -245,7 +260,8 @@ void Trainer::save() {
   info.progress = progress_.json();
   info.recipe = place_.recipe;
   info.identity = place_.identity;
-  const auto report = store::save_checkpoint(communicator_, layout_.shards, place_.checkpoints, place_.nonce, info, stored(true), pending, place_.may_write);
+  const auto report = store::save_checkpoint(communicator_, layout_.shards, place_.checkpoints, place_.nonce, info,
+                                             stored(true), pending, place_.may_write);
   saved_epoch_ = progress_.epoch;
   saved_step_ = progress_.step;
   last_save_ = now();
@@ -255,7 +271,8 @@ void Trainer::save() {
     if (best.epoch >= 0) keep.push_back(best.checkpoint);
   }
   comm::agree(communicator_, [&] {
-    if (communicator_.is_root()) store::sweep_checkpoints(place_.checkpoints, plan_.checkpoints_kept, keep, place_.nonce, place_.may_write);
+    if (communicator_.is_root())
+      store::sweep_checkpoints(place_.checkpoints, plan_.checkpoints_kept, keep, place_.nonce, place_.may_write);
   });
 }
 

@@ -32,11 +32,14 @@ void adam(float* x, const float* g, int width, int stride, const OptimizerSettin
     const auto second = s.beta2 * load_lanes(v + c) + (1.0F - s.beta2) * (gradient * gradient);
     store_lanes(m + c, first);
     store_lanes(v + c, second);
-    store_lanes(x + c, load_lanes(x + c) - s.learning_rate * (correct1 * first) / (lane_sqrt(correct2 * second) + s.epsilon));
+    store_lanes(x + c,
+                load_lanes(x + c) - s.learning_rate * (correct1 * first) / (lane_sqrt(correct2 * second) + s.epsilon));
   }
 }
 
-float correction(float beta, double steps) { return static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(beta), steps))); }
+float correction(float beta, double steps) {
+  return static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(beta), steps)));
+}
 
 }  // namespace
 
@@ -50,10 +53,14 @@ Rule rule_of(const std::string& name) {
 
 int state_blocks(Rule rule) {
   switch (rule) {
-    case Rule::sgd: return 0;
-    case Rule::adagrad: return 1;
-    case Rule::adam: return 2;
-    case Rule::lazy_adam: return 3;
+    case Rule::sgd:
+      return 0;
+    case Rule::adagrad:
+      return 1;
+    case Rule::adam:
+      return 2;
+    case Rule::lazy_adam:
+      return 3;
   }
   return 0;
 }
@@ -76,9 +83,12 @@ void Updater::begin_step(std::int64_t step) {
 
 void Updater::update(float* record, const float* gradient, int width, int stride) const {
   switch (settings_.rule) {
-    case Rule::sgd: return sgd(record, gradient, width, settings_.learning_rate);
-    case Rule::adagrad: return adagrad(record, gradient, width, stride, settings_.learning_rate, settings_.epsilon);
-    case Rule::adam: return adam(record, gradient, width, stride, settings_, first_correction_, second_correction_);
+    case Rule::sgd:
+      return sgd(record, gradient, width, settings_.learning_rate);
+    case Rule::adagrad:
+      return adagrad(record, gradient, width, stride, settings_.learning_rate, settings_.epsilon);
+    case Rule::adam:
+      return adam(record, gradient, width, stride, settings_, first_correction_, second_correction_);
     case Rule::lazy_adam: {
       float& steps = record[3 * stride];
       steps += 1.0F;

@@ -18,7 +18,9 @@ constexpr std::uint32_t item_table = 1;
 constexpr std::int64_t triples_per_shard = 64;
 constexpr int fewest_shards = 8;
 
-bool counts_only(const Recipe& recipe) { return recipe.system() == "popularity"; }
+bool counts_only(const Recipe& recipe) {
+  return recipe.system() == "popularity";
+}
 
 }  // namespace
 
@@ -36,17 +38,24 @@ evaluate::Scorer FactorModel::scorer() const {
 int resolve_shards(Recipe& recipe) {
   if (recipe.is_auto("parallel.shards")) {
     const std::int64_t batch = recipe.has("train.batch_size") ? recipe.integer("train.batch_size") : 0;
-    const auto wanted = std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, batch / triples_per_shard)));
-    recipe.set("parallel.shards", static_cast<std::int64_t>(std::clamp<std::uint64_t>(wanted, fewest_shards, row_groups)));
+    const auto wanted =
+        std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, batch / triples_per_shard)));
+    recipe.set("parallel.shards",
+               static_cast<std::int64_t>(std::clamp<std::uint64_t>(wanted, fewest_shards, row_groups)));
   }
   return static_cast<int>(recipe.integer("parallel.shards"));
 }
 
 void check_layout(const comm::Communicator& communicator, int shards) {
   if (communicator.size() <= shards) return;
-  if (communicator.size() > row_groups) throw UserError(fmt::format("{} ranks are more than the {} shards that there can be: start fewer ranks with more threads", communicator.size(), row_groups));
-  throw UserError(fmt::format("{0} ranks need at least {0} shards, but parallel.shards = {1}: add --set parallel.shards={2} (a new experiment: its numbers differ)",
-                              communicator.size(), shards, std::bit_ceil(static_cast<unsigned>(communicator.size()))));
+  if (communicator.size() > row_groups)
+    throw UserError(
+        fmt::format("{} ranks are more than the {} shards that there can be: start fewer ranks with more threads",
+                    communicator.size(), row_groups));
+  throw UserError(
+      fmt::format("{0} ranks need at least {0} shards, but parallel.shards = {1}: add --set parallel.shards={2} (a new "
+                  "experiment: its numbers differ)",
+                  communicator.size(), shards, std::bit_ceil(static_cast<unsigned>(communicator.size()))));
 }
 
 optim::OptimizerSettings optimizer_of(const Recipe& recipe) {
@@ -74,7 +83,8 @@ table::RowShape item_shape(const Recipe& recipe) {
   return shape;
 }
 
-FactorModel make_model(const comm::Communicator& communicator, const ShardLayout& layout, const data::DatasetHeader& data, const Recipe& recipe, bool with_state) {
+FactorModel make_model(const comm::Communicator& communicator, const ShardLayout& layout,
+                       const data::DatasetHeader& data, const Recipe& recipe, bool with_state) {
   optim::OptimizerSettings optimizer = optimizer_of(recipe);
   if (!with_state) optimizer.rule = optim::Rule::sgd;
   FactorModel model;
@@ -104,10 +114,13 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
     using adversary::Method;
     if (adversary.scope == adversary::Scope::sample && adversary.perturbation.method != Method::random &&
         (adversary.perturbation.method != Method::fgm || adversary.perturbation.ball != Ball::row_l2)) {
-      throw UserError("adversary.scope = \"sample\" perturbs each triple by its own L2 step: it needs adversary.method = \"fgm\" and adversary.ball = \"row_l2\"; scopes shard and batch take all methods and balls");
+      throw UserError(
+          "adversary.scope = \"sample\" perturbs each triple by its own L2 step: it needs adversary.method = \"fgm\" "
+          "and adversary.ball = \"row_l2\"; scopes shard and batch take all methods and balls");
     }
     if (adversary.perturbation.method == Method::random && adversary.perturbation.ball == Ball::global_l2) {
-      throw UserError("adversary.method = \"random\" draws each row on its own: it needs adversary.ball = \"row_l2\" or \"linf\"");
+      throw UserError(
+          "adversary.method = \"random\" draws each row on its own: it needs adversary.ball = \"row_l2\" or \"linf\"");
     }
     const std::int64_t pretrain = std::min(epochs, recipe.integer("game.pretrain_epochs"));
     plan.stages.push_back({"bpr", pretrain, std::nullopt});
@@ -150,7 +163,8 @@ void count_popularity(const comm::Communicator& communicator, const data::UserLi
       }
     }
   }
-  for (Index k = 0; k < model.items->rows(); ++k) *model.items->record(k) = static_cast<float>(counts[static_cast<std::size_t>(k)]);
+  for (Index k = 0; k < model.items->rows(); ++k)
+    *model.items->record(k) = static_cast<float>(counts[static_cast<std::size_t>(k)]);
 }
 
 evaluate::EvaluationOptions evaluation_options(const Recipe& recipe) {
@@ -159,13 +173,18 @@ evaluate::EvaluationOptions evaluation_options(const Recipe& recipe) {
   options.metrics = recipe.texts("evaluate.metrics");
   const std::string& ties = recipe.text("evaluate.ties");
   using evaluate::Ties;
-  options.ties = ties == "pessimistic" ? Ties::pessimistic : ties == "optimistic" ? Ties::optimistic : ties == "mean" ? Ties::mean : Ties::by_id;
-  options.protocol = recipe.text("evaluate.protocol") == "sampled" ? evaluate::Protocol::sampled : evaluate::Protocol::full;
+  options.ties = ties == "pessimistic"  ? Ties::pessimistic
+                 : ties == "optimistic" ? Ties::optimistic
+                 : ties == "mean"       ? Ties::mean
+                                        : Ties::by_id;
+  options.protocol =
+      recipe.text("evaluate.protocol") == "sampled" ? evaluate::Protocol::sampled : evaluate::Protocol::full;
   options.cold_items = recipe.flag("evaluate.cold_items");
   return options;
 }
 
-std::vector<std::uint8_t> choose_users(const comm::Communicator& communicator, Index first_user, Index users, Index most, std::uint64_t seed) {
+std::vector<std::uint8_t> choose_users(const comm::Communicator& communicator, Index first_user, Index users,
+                                       Index most, std::uint64_t seed) {
   std::vector<std::uint8_t> chosen(static_cast<std::size_t>(users), 1);
   const Index total = communicator.sum(users);
   if (most == 0 || total <= most) return chosen;

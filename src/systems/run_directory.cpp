@@ -28,12 +28,14 @@ void check_directory(const RunPaths& paths) {
   namespace fs = std::filesystem;
   if (!fs::exists(paths.directory)) throw UserError(fmt::format("{}: there is no such run directory", paths.directory));
   if (!fs::exists(paths.recipe()) || !fs::exists(paths.record())) {
-    throw UserError(fmt::format("{}: is not a run directory, which holds recipe.toml and run.json; spar train makes one", paths.directory));
+    throw UserError(fmt::format(
+        "{}: is not a run directory, which holds recipe.toml and run.json; spar train makes one", paths.directory));
   }
 }
 
 // The checkpoint that `which` names: the newest, or the best of the last stage that has one.
-store::CheckpointManifest choose_checkpoint(const RunPaths& paths, const std::string& which, game::TrainingProgress& progress, bool& is_best) {
+store::CheckpointManifest choose_checkpoint(const RunPaths& paths, const std::string& which,
+                                            game::TrainingProgress& progress, bool& is_best) {
   const auto newest = game::find_resume_point(paths.checkpoints(), nullptr);
   if (!newest) throw UserError(fmt::format("{}: has no checkpoint yet; let spar train reach one", paths.directory));
   progress = newest->progress;
@@ -49,35 +51,43 @@ store::CheckpointManifest choose_checkpoint(const RunPaths& paths, const std::st
 
 }  // namespace
 
-std::string identity_of(const Recipe& recipe, const std::string& data_content) { return recipe.identity() + "data.content = \"" + data_content + "\"\n"; }
+std::string identity_of(const Recipe& recipe, const std::string& data_content) {
+  return recipe.identity() + "data.content = \"" + data_content + "\"\n";
+}
 
 void write_run_files(const RunPaths& paths, const Recipe& recipe, const RunRecord& record) {
   store::write_durably(paths.recipe(), recipe.toml());
-  const nlohmann::ordered_json j{{"format", "spar-run"},
-                                 {"version", 1},
-                                 {"recipe", record.recipe_name},
-                                 {"data", record.data_path},
-                                 {"data_name", record.data_name},
-                                 {"content", record.data_content}};
+  const nlohmann::ordered_json j{{"format", "spar-run"},          {"version", 1},
+                                 {"recipe", record.recipe_name},  {"data", record.data_path},
+                                 {"data_name", record.data_name}, {"content", record.data_content}};
   store::write_durably(paths.record(), j.dump(2) + "\n");
 }
 
-std::optional<std::string> identity_difference(const std::string& run, const std::string& stored, const std::string& wanted, std::int64_t next_epoch) {
+std::optional<std::string> identity_difference(const std::string& run, const std::string& stored,
+                                               const std::string& wanted, std::int64_t next_epoch) {
   if (stored == wanted) return std::nullopt;
   std::istringstream a(stored);
   std::istringstream b(wanted);
   std::string x;
   std::string y;
   const auto key = [](const std::string& line) { return line.substr(0, line.find(" = ")); };
-  const auto value = [](const std::string& line) { return line.find(" = ") == std::string::npos ? std::string("nothing") : line.substr(line.find(" = ") + 3); };
+  const auto value = [](const std::string& line) {
+    return line.find(" = ") == std::string::npos ? std::string("nothing") : line.substr(line.find(" = ") + 3);
+  };
   while (true) {
     const bool more_a = static_cast<bool>(std::getline(a, x));
     const bool more_b = static_cast<bool>(std::getline(b, y));
     if (!more_a && !more_b) break;
     if (x == y && more_a == more_b) continue;
-    if (key(x) == "data.content") return fmt::format("{} was trained on other data (content {}, this file's {}): choose another --run, or give the data it was trained on", run, value(x), value(y));
+    if (key(x) == "data.content")
+      return fmt::format(
+          "{} was trained on other data (content {}, this file's {}): choose another --run, or give the data it was "
+          "trained on",
+          run, value(x), value(y));
     if (key(x) == key(y)) {
-      return fmt::format("{} has {} = {}, this command {}: choose another --run, or drop the --set to go on at epoch {}", run, key(x), value(x), value(y), next_epoch);
+      return fmt::format(
+          "{} has {} = {}, this command {}: choose another --run, or drop the --set to go on at epoch {}", run, key(x),
+          value(x), value(y), next_epoch);
     }
     return fmt::format("{} is another experiment ({} against {}): choose another --run", run, x, y);
   }
@@ -94,12 +104,15 @@ OpenRun open_run(const comm::Communicator& communicator, const std::string& dire
     run.checkpoint = choose_checkpoint(run.paths, which, run.progress, run.is_best);
     run.epoch = game::TrainingProgress::parse(run.checkpoint.info.progress).epoch;
     if (!std::filesystem::exists(run.record.data_path)) {
-      throw UserError(fmt::format("{}: the data set {} that it was trained on is gone; put it back, or edit \"data\" in {}", directory, run.record.data_path, run.paths.record()));
+      throw UserError(
+          fmt::format("{}: the data set {} that it was trained on is gone; put it back, or edit \"data\" in {}",
+                      directory, run.record.data_path, run.paths.record()));
     }
     run.file = std::make_unique<store::ArrayFile>(data::open_dataset(run.record.data_path));
     run.header = data::read_header(*run.file);
     if (run.header.content != run.record.data_content) {
-      throw UserError(fmt::format("{}: {} has changed since the training (content {}, then {})", directory, run.record.data_path, run.header.content, run.record.data_content));
+      throw UserError(fmt::format("{}: {} has changed since the training (content {}, then {})", directory,
+                                  run.record.data_path, run.header.content, run.record.data_content));
     }
     const int shards = resolve_shards(run.recipe);
     check_layout(communicator, shards);
@@ -111,8 +124,9 @@ OpenRun open_run(const comm::Communicator& communicator, const std::string& dire
   return run;
 }
 
-RunLists read_run_lists(const comm::Communicator& communicator, const store::ArrayFile& file, const data::DatasetHeader& header, const FactorModel& model,
-                        bool with_negatives, bool with_seen) {
+RunLists read_run_lists(const comm::Communicator& communicator, const store::ArrayFile& file,
+                        const data::DatasetHeader& header, const FactorModel& model, bool with_negatives,
+                        bool with_seen) {
   RunLists lists;
   const Index first = model.users->first_row();
   const Index end = first + model.users->rows();
@@ -121,7 +135,11 @@ RunLists read_run_lists(const comm::Communicator& communicator, const store::Arr
     lists.validation = data::read_lists(file, data::Part::validation, first, end);
     lists.test = data::read_lists(file, data::Part::test, first, end);
     if (!with_negatives) return;
-    if (!header.has_negatives) throw UserError(fmt::format("{}: has no fixed candidates, which evaluate.protocol = \"sampled\" needs; spar import pairs brings them with --negatives", header.path));
+    if (!header.has_negatives)
+      throw UserError(
+          fmt::format("{}: has no fixed candidates, which evaluate.protocol = \"sampled\" needs; spar import pairs "
+                      "brings them with --negatives",
+                      header.path));
     lists.negatives = data::read_negatives(file, first, end);
   });
   if (with_seen) {
@@ -129,11 +147,14 @@ RunLists read_run_lists(const comm::Communicator& communicator, const store::Arr
     FactorModel counts;
     const optim::OptimizerSettings none{.rule = optim::Rule::sgd};
     const ShardLayout layout{model.items->partition().parts, communicator.size()};
-    counts.users = std::make_unique<table::Table>("user", header.users, layout, communicator.rank(), table::RowShape{1, false, 0}, none);
-    counts.items = std::make_unique<table::Table>("item", header.items, layout, communicator.rank(), table::RowShape{1, false, 0}, none);
+    counts.users = std::make_unique<table::Table>("user", header.users, layout, communicator.rank(),
+                                                  table::RowShape{1, false, 0}, none);
+    counts.items = std::make_unique<table::Table>("item", header.items, layout, communicator.rank(),
+                                                  table::RowShape{1, false, 0}, none);
     count_popularity(communicator, lists.train, counts);
     lists.seen_items.resize(static_cast<std::size_t>(counts.items->rows()));
-    for (std::size_t k = 0; k < lists.seen_items.size(); ++k) lists.seen_items[k] = *counts.items->record(static_cast<Index>(k)) > 0 ? 1 : 0;
+    for (std::size_t k = 0; k < lists.seen_items.size(); ++k)
+      lists.seen_items[k] = *counts.items->record(static_cast<Index>(k)) > 0 ? 1 : 0;
   }
   return lists;
 }

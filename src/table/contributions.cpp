@@ -43,7 +43,8 @@ void add_scaled_row(float* left, float factor, const float* right, int width) {
 }
 
 void tree_add_rows(float* const* rows, const std::int32_t* shards, int count, int width) {
-  tree_reduce(count, [&](int k) { return shards[k]; }, [&](int left, int right) { add_row(rows[left], rows[right], width); });
+  tree_reduce(
+      count, [&](int k) { return shards[k]; }, [&](int left, int right) { add_row(rows[left], rows[right], width); });
 }
 
 }  // namespace spar::table

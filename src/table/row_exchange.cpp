@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t words_per_line = comm::line / sizeof(std::uint32_t);
 constexpr int slots_per_task = 512;
 
-std::size_t lines_of_words(std::size_t words) { return (words + words_per_line - 1) / words_per_line; }
+std::size_t lines_of_words(std::size_t words) {
+  return (words + words_per_line - 1) / words_per_line;
+}
 
 void for_ranges(int count, const std::function<void(int, int)>& body) {
   if (threads() == 1) return body(0, count);
@@ -23,8 +25,8 @@ void for_ranges(int count, const std::function<void(int, int)>& body) {
 
 }  // namespace
 
-RowExchange::RowExchange(const comm::Communicator& communicator, const ShardLayout& layout, Table& table, std::size_t most_rows_per_shard,
-                         int tag, double deadline_seconds, bool copy_own_rows)
+RowExchange::RowExchange(const comm::Communicator& communicator, const ShardLayout& layout, Table& table,
+                         std::size_t most_rows_per_shard, int tag, double deadline_seconds, bool copy_own_rows)
     : communicator_(communicator),
       layout_(layout),
       table_(table),
@@ -41,15 +43,18 @@ RowExchange::RowExchange(const comm::Communicator& communicator, const ShardLayo
       push_round_(communicator, tag + 3, "pushed gradients", deadline_seconds),
       return_round_(communicator, tag + 4, "perturbations", deadline_seconds) {
   const Partition& partition = table.partition();
-  for (int r = 0; r <= ranks_; ++r) bounds_.push_back(partition.begin(r == ranks_ ? layout.shards : layout.first_shard(r)));
+  for (int r = 0; r <= ranks_; ++r)
+    bounds_.push_back(partition.begin(r == ranks_ ? layout.shards : layout.first_shard(r)));
   rows_per_rank_inverse_ = static_cast<double>(ranks_) / static_cast<double>(std::max<Index>(1, partition.rows));
   lane_begin_.assign(static_cast<std::size_t>(ranks_) + 1, 0);
   for (const Subtree& subtree : aligned_subtrees(layout)) {
     auto& end = lane_begin_[static_cast<std::size_t>(subtree.rank) + 1];
     lanes_.push_back({subtree, end++});
   }
-  for (int r = 0; r < ranks_; ++r) lane_begin_[static_cast<std::size_t>(r) + 1] += lane_begin_[static_cast<std::size_t>(r)];
-  for (int l = lane_begin_[static_cast<std::size_t>(rank_)]; l < lane_begin_[static_cast<std::size_t>(rank_) + 1]; ++l) {
+  for (int r = 0; r < ranks_; ++r)
+    lane_begin_[static_cast<std::size_t>(r) + 1] += lane_begin_[static_cast<std::size_t>(r)];
+  for (int l = lane_begin_[static_cast<std::size_t>(rank_)]; l < lane_begin_[static_cast<std::size_t>(rank_) + 1];
+       ++l) {
     const Lane& lane = lanes_[static_cast<std::size_t>(l)];
     for (int s = lane.subtree.begin; s < lane.subtree.end; ++s) lane_of_shard_.push_back(lane.index_in_rank);
   }
@@ -73,8 +78,11 @@ RowExchange::RowExchange(const comm::Communicator& communicator, const ShardLayo
   }
 }
 
-// An id message begins with the flags and the number of ids of each lane of the sender; a slot message with the number of distinct rows of each.
-std::size_t RowExchange::header_lines(int rank) const { return lines_of_words(1 + static_cast<std::size_t>(lanes_of(rank))); }
+// An id message begins with the flags and the number of ids of each lane of the sender; a slot message with the number
+// of distinct rows of each.
+std::size_t RowExchange::header_lines(int rank) const {
+  return lines_of_words(1 + static_cast<std::size_t>(lanes_of(rank)));
+}
 
 int RowExchange::owner_of(Index row) const {
   if (ranks_ == 1) return 0;
@@ -122,7 +130,8 @@ void RowExchange::request(int set, std::span<const std::span<const Index>> wante
   for (int r = 0; r < ranks_; ++r) {
     if (r == rank_) continue;
     Peer& asking = s.asking[static_cast<std::size_t>(r)];
-    const std::size_t room = header_lines(r) + lines_of_words(most_rows_per_shard_ * static_cast<std::size_t>(layout_.shard_count(r)));
+    const std::size_t room =
+        header_lines(r) + lines_of_words(most_rows_per_shard_ * static_cast<std::size_t>(layout_.shard_count(r)));
     asking.ids.require(room * words_per_line);
     id_round_.receive(r, asking.ids.data(), room);
   }
@@ -130,7 +139,8 @@ void RowExchange::request(int set, std::span<const std::span<const Index>> wante
     if (r == rank_) continue;
     Peer& asked = s.asked[static_cast<std::size_t>(r)];
     asked.ids[0] = flags;
-    for (std::size_t l = 0; l < asked.lane_ids.size(); ++l) asked.ids[1 + l] = static_cast<std::uint32_t>(asked.lane_ids[l]);
+    for (std::size_t l = 0; l < asked.lane_ids.size(); ++l)
+      asked.ids[1 + l] = static_cast<std::uint32_t>(asked.lane_ids[l]);
     const std::size_t lines = header + lines_of_words(asked.count);
     id_round_.send(r, asked.ids.data(), lines);
     bytes_sent_ += static_cast<std::int64_t>(lines * comm::line);
@@ -224,7 +234,8 @@ RowExchange::Flags RowExchange::serve(int set, std::int64_t step) {
     }
     if (r == rank_) continue;
     peer.slots[0] = 0;
-    for (std::size_t l = 0; l < peer.lane_ids.size(); ++l) peer.slots[1 + l] = static_cast<std::uint32_t>(peer.lane_distinct[l]);
+    for (std::size_t l = 0; l < peer.lane_ids.size(); ++l)
+      peer.slots[1 + l] = static_cast<std::uint32_t>(peer.lane_distinct[l]);
     Peer& asked = s.asked[peer_index];
     const std::size_t own_header = header_lines(rank_);
     asked.slots.require((own_header + lines_of_words(asked.count)) * words_per_line);
@@ -312,7 +323,8 @@ void RowExchange::receive_rows(int set, std::int64_t step) {
   s.rows.resize(static_cast<std::size_t>(s.lane_slot_begin.back()));
   const auto ranks = static_cast<std::size_t>(ranks_);
   std::vector<std::size_t> passed(ranks);
-  if (copy_own_rows_) s.own_rows.require(s.asked[static_cast<std::size_t>(rank_)].distinct * static_cast<std::size_t>(width_));
+  if (copy_own_rows_)
+    s.own_rows.require(s.asked[static_cast<std::size_t>(rank_)].distinct * static_cast<std::size_t>(width_));
   for (std::size_t l = 0; l < static_cast<std::size_t>(lanes_of(rank_)); ++l) {
     for (std::size_t r = 0; r < ranks; ++r) {
       const auto begin = static_cast<std::size_t>(s.lane_slot_begin[l * ranks + r]);
@@ -329,7 +341,8 @@ void RowExchange::receive_rows(int set, std::int64_t step) {
           s.rows[begin + k] = row;
         }
       } else {
-        for (std::size_t k = 0; k < count; ++k) s.rows[begin + k] = s.asked[r].rows.data() + (passed[r] + k) * static_cast<std::size_t>(width_);
+        for (std::size_t k = 0; k < count; ++k)
+          s.rows[begin + k] = s.asked[r].rows.data() + (passed[r] + k) * static_cast<std::size_t>(width_);
       }
       passed[r] += count;
     }
@@ -348,7 +361,9 @@ void RowExchange::push(int set, int channel, std::span<float* const> gradients, 
     for (std::size_t c = s.shard_begin[k]; c < s.shard_begin[k + 1]; ++c, row += width_) row_of_contribution_[c] = row;
   }
   for_ranges(slots, [&](int begin, int end) {
-    s.shard_sums.reduce(begin, end, width_, [&](std::int32_t c) { return row_of_contribution_[static_cast<std::size_t>(c)]; }, push.sums.data());
+    s.shard_sums.reduce(
+        begin, end, width_, [&](std::int32_t c) { return row_of_contribution_[static_cast<std::size_t>(c)]; },
+        push.sums.data());
   });
   if (ranks_ > 1) send_sums(s, push);
 }
@@ -393,14 +408,17 @@ void RowExchange::finish_push(int set, int channel, std::int64_t step) {
       row_of_contribution_.insert(row_of_contribution_.end(), sums, sums + count);
     } else {
       std::size_t passed = 0;
-      for (std::size_t before = 0; before < in_rank; ++before) passed += static_cast<std::size_t>(s.asking[r].lane_distinct[before]);
+      for (std::size_t before = 0; before < in_rank; ++before)
+        passed += static_cast<std::size_t>(s.asking[r].lane_distinct[before]);
       float* row = push.incoming[r].data() + passed * static_cast<std::size_t>(width_);
       for (std::size_t k = 0; k < count; ++k, row += width_) row_of_contribution_.push_back(row);
     }
   }
   push.totals.resize(s.touched.size());
   for_ranges(touched(set), [&](int begin, int end) {
-    s.lane_sums.reduce(begin, end, width_, [&](std::int32_t c) { return row_of_contribution_[static_cast<std::size_t>(c)]; }, push.totals.data());
+    s.lane_sums.reduce(
+        begin, end, width_, [&](std::int32_t c) { return row_of_contribution_[static_cast<std::size_t>(c)]; },
+        push.totals.data());
   });
 }
 
@@ -432,7 +450,8 @@ void RowExchange::return_rows(int set, const float* values, std::int64_t step) {
       const auto begin = static_cast<std::size_t>(s.lane_slot_begin[l * ranks + r]);
       const auto count = static_cast<std::size_t>(s.asked[r].lane_distinct[l]);
       if (static_cast<int>(r) != rank_) {
-        for (std::size_t k = 0; k < count; ++k) s.returned[begin + k] = s.return_incoming[r].data() + (passed[r] + k) * width;
+        for (std::size_t k = 0; k < count; ++k)
+          s.returned[begin + k] = s.return_incoming[r].data() + (passed[r] + k) * width;
       } else if (lanes_.size() == 1) {
         for (std::size_t k = 0; k < count; ++k) s.returned[begin + k] = values + k * width;
       } else {

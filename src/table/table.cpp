@@ -28,7 +28,8 @@ constexpr Index rows_per_task = 4096;
 
 }  // namespace
 
-Table::Table(std::string name, Index total_rows, const ShardLayout& layout, int rank, RowShape shape, const optim::OptimizerSettings& optimizer)
+Table::Table(std::string name, Index total_rows, const ShardLayout& layout, int rank, RowShape shape,
+             const optim::OptimizerSettings& optimizer)
     : name_(std::move(name)), partition_{total_rows, layout.shards}, shape_(shape), rule_(optimizer.rule) {
   shape_.blocks = optim::state_blocks(optimizer.rule);
   first_row_ = partition_.begin(layout.first_shard(rank));
@@ -45,7 +46,8 @@ void Table::initialize(std::uint64_t seed, std::uint32_t table_number, const std
     const Index end = std::min(rows_, (task + 1) * rows_per_task);
     for (Index k = task * rows_per_task; k < end; ++k) {
       float* row = record(k);
-      for (int c = 0; c < shape_.dim; ++c) row[c] = static_cast<float>(deviation * draw(stream, law, first_row_ + k, c, table_number));
+      for (int c = 0; c < shape_.dim; ++c)
+        row[c] = static_cast<float>(deviation * draw(stream, law, first_row_ + k, c, table_number));
       if (shape_.has_bias) row[shape_.bias_offset()] = 0.0F;
     }
   });

@@ -11,7 +11,9 @@ namespace {
 
 template <class T>
 void require(bool fits, const char* operation, const Matrix<T>& a, const Matrix<T>& b) {
-  if (!fits) throw Bug(fmt::format("tape: {} does not fit {} x {} and {} x {}", operation, a.rows, a.columns, b.rows, b.columns));
+  if (!fits)
+    throw Bug(
+        fmt::format("tape: {} does not fit {} x {} and {} x {}", operation, a.rows, a.columns, b.rows, b.columns));
 }
 
 template <class T>
@@ -184,7 +186,8 @@ Var multiply(Tape<T>& tape, Var a, Var b) {
 template <class T>
 Var scale(Tape<T>& tape, Var a, T factor) {
   const Matrix<T> x = tape.value(a);
-  const Var out = tape.result(x.rows, x.columns, tape.needs_gradient(a), &scale_backward<T>, keep(tape, Scaled<T>{a, factor}));
+  const Var out =
+      tape.result(x.rows, x.columns, tape.needs_gradient(a), &scale_backward<T>, keep(tape, Scaled<T>{a, factor}));
   const Matrix<T> z = tape.value(out);
   for_each(z, [&](int r, int c) { z.at(r, c) = factor * x.at(r, c); });
   return out;
@@ -194,7 +197,8 @@ template <class T>
 Var gather(Tape<T>& tape, Var a, std::span<const std::int32_t> slots) {
   const Matrix<T> x = tape.value(a);
   for (const std::int32_t slot : slots) {
-    if (slot < 0 || slot >= x.rows) throw Bug(fmt::format("tape: gather of row {} from {} x {}", slot, x.rows, x.columns));
+    if (slot < 0 || slot >= x.rows)
+      throw Bug(fmt::format("tape: gather of row {} from {} x {}", slot, x.rows, x.columns));
   }
   const Var out = tape.result(static_cast<int>(slots.size()), x.columns, tape.needs_gradient(a), &gather_backward<T>,
                               keep(tape, Gathered{a, slots.data()}));
@@ -221,7 +225,8 @@ Var row_dot(Tape<T>& tape, Var a, Var b) {
 template <class T>
 Var logistic_loss(Tape<T>& tape, Var margins, T floor) {
   const Matrix<T> s = tape.value(margins);
-  const Var out = tape.result(s.rows, s.columns, tape.needs_gradient(margins), &logistic_loss_backward<T>, keep(tape, Scaled<T>{margins, floor}));
+  const Var out = tape.result(s.rows, s.columns, tape.needs_gradient(margins), &logistic_loss_backward<T>,
+                              keep(tape, Scaled<T>{margins, floor}));
   const Matrix<T> z = tape.value(out);
   for_each(z, [&](int r, int c) {
     T weight;
@@ -250,15 +255,15 @@ Var squared_norm(Tape<T>& tape, Var a) {
   return out;
 }
 
-#define SPAR_TAPE_OPERATIONS(T)                                       \
-  template Var add(Tape<T>&, Var, Var);                               \
-  template Var subtract(Tape<T>&, Var, Var);                          \
-  template Var multiply(Tape<T>&, Var, Var);                          \
-  template Var scale(Tape<T>&, Var, T);                               \
-  template Var gather(Tape<T>&, Var, std::span<const std::int32_t>);  \
-  template Var row_dot(Tape<T>&, Var, Var);                           \
-  template Var logistic_loss(Tape<T>&, Var, T);                       \
-  template Var sum(Tape<T>&, Var);                                    \
+#define SPAR_TAPE_OPERATIONS(T)                                      \
+  template Var add(Tape<T>&, Var, Var);                              \
+  template Var subtract(Tape<T>&, Var, Var);                         \
+  template Var multiply(Tape<T>&, Var, Var);                         \
+  template Var scale(Tape<T>&, Var, T);                              \
+  template Var gather(Tape<T>&, Var, std::span<const std::int32_t>); \
+  template Var row_dot(Tape<T>&, Var, Var);                          \
+  template Var logistic_loss(Tape<T>&, Var, T);                      \
+  template Var sum(Tape<T>&, Var);                                   \
   template Var squared_norm(Tape<T>&, Var);
 SPAR_TAPE_OPERATIONS(float)
 SPAR_TAPE_OPERATIONS(double)

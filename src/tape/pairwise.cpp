@@ -1,7 +1,5 @@
 #include "spar/tape/pairwise.hpp"
 
-#include "spar/tape/sample_scope.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
@@ -11,6 +9,7 @@
 #include "spar/base/error.hpp"
 #include "spar/base/lanes.hpp"
 #include "spar/tape/logistic.hpp"
+#include "spar/tape/sample_scope.hpp"
 
 namespace spar::tape {
 
@@ -29,15 +28,18 @@ struct Ranking {
   PairwiseSettings settings;
   int vector_width;  // whole lines
   int bias_column;
-  int penalty_terms;    // how often the penalty counts
-  // T[triples] each. The gradients are  u: -alpha d + beta u;  v_i: -alpha u + gamma d;  v_j: the negative of v_i's. Plain BPR has alpha = w and neither beta nor gamma.
+  int penalty_terms;  // how often the penalty counts
+  // T[triples] each. The gradients are  u: -alpha d + beta u;  v_i: -alpha u + gamma d;  v_j: the negative of v_i's.
+  // Plain BPR has alpha = w and neither beta nor gamma.
   const void* alpha;
   const void* beta;
   const void* gamma;
 };
 
-Occurrences list_occurrences(Arena& arena, int rows, std::span<const std::int32_t> first, std::span<const std::int32_t> second) {
-  const Occurrences o{arena.take<std::int32_t>(static_cast<std::size_t>(rows)), arena.take<std::int32_t>(first.size() + second.size())};
+Occurrences list_occurrences(Arena& arena, int rows, std::span<const std::int32_t> first,
+                             std::span<const std::int32_t> second) {
+  const Occurrences o{arena.take<std::int32_t>(static_cast<std::size_t>(rows)),
+                      arena.take<std::int32_t>(first.size() + second.size())};
   std::fill_n(o.head, rows, -1);
   const auto n = static_cast<std::int32_t>(first.size());
   for (auto t = static_cast<std::int32_t>(second.size()) - 1; t >= 0; --t) {
@@ -51,9 +53,11 @@ Occurrences list_occurrences(Arena& arena, int rows, std::span<const std::int32_
   return o;
 }
 
-// Builds the gradient rows of one table: row = sum over its occurrences of term(occurrence, column) + penalty, four registers at a time.
+// Builds the gradient rows of one table: row = sum over its occurrences of term(occurrence, column) + penalty, four
+// registers at a time.
 template <class T, int Registers, class Term>
-void fill_columns(const Matrix<T>& value, const Matrix<T>& gradient, bool assign, const Occurrences& occurrences, T penalty, int column, Term&& term) {
+void fill_columns(const Matrix<T>& value, const Matrix<T>& gradient, bool assign, const Occurrences& occurrences,
+                  T penalty, int column, Term&& term) {
   for (int r = 0; r < gradient.rows; ++r) {
     Lanes<T> sum[Registers]{};
     T count{};
@@ -72,11 +76,14 @@ void fill_columns(const Matrix<T>& value, const Matrix<T>& gradient, bool assign
 }
 
 template <class T, class Term>
-void fill_rows(const Matrix<T>& value, const Matrix<T>& gradient, bool assign, const Occurrences& occurrences, T penalty, int width, Term&& term) {
+void fill_rows(const Matrix<T>& value, const Matrix<T>& gradient, bool assign, const Occurrences& occurrences,
+               T penalty, int width, Term&& term) {
   constexpr int most = 4;
   int column = 0;
-  for (; column + most * lanes <= width; column += most * lanes) fill_columns<T, most>(value, gradient, assign, occurrences, penalty, column, term);
-  for (; column < width; column += lanes) fill_columns<T, 1>(value, gradient, assign, occurrences, penalty, column, term);
+  for (; column + most * lanes <= width; column += most * lanes)
+    fill_columns<T, most>(value, gradient, assign, occurrences, penalty, column, term);
+  for (; column < width; column += lanes)
+    fill_columns<T, 1>(value, gradient, assign, occurrences, penalty, column, term);
 }
 
 template <class T>
@@ -94,24 +101,26 @@ void user_gradients(Tape<T>& tape, const Ranking& m, T seed) {
   const auto* beta = static_cast<const T*>(m.beta);
   const Occurrences occurrences = list_occurrences(tape.arena(), users.rows, m.triples.user, {});
   const auto fill = [&](auto with_beta) {
-    fill_rows(users, gradient, assign, occurrences, penalty_factor(m, seed), m.vector_width, [&](std::int32_t t, int column, auto& sum) {
-      const T* i = items.row(m.triples.positive[static_cast<std::size_t>(t)]) + column;
-      const T* j = items.row(m.triples.negative[static_cast<std::size_t>(t)]) + column;
-      const T* u = users.row(m.triples.user[static_cast<std::size_t>(t)]) + column;
-      const T w = seed * alpha[t];
-      int c = 0;
-      for (auto& lane : sum) {
-        lane -= w * (load_lanes(i + c) - load_lanes(j + c));
-        if constexpr (with_beta) lane += seed * beta[t] * load_lanes(u + c);
-        c += lanes;
-      }
-    });
+    fill_rows(users, gradient, assign, occurrences, penalty_factor(m, seed), m.vector_width,
+              [&](std::int32_t t, int column, auto& sum) {
+                const T* i = items.row(m.triples.positive[static_cast<std::size_t>(t)]) + column;
+                const T* j = items.row(m.triples.negative[static_cast<std::size_t>(t)]) + column;
+                const T* u = users.row(m.triples.user[static_cast<std::size_t>(t)]) + column;
+                const T w = seed * alpha[t];
+                int c = 0;
+                for (auto& lane : sum) {
+                  lane -= w * (load_lanes(i + c) - load_lanes(j + c));
+                  if constexpr (with_beta) lane += seed * beta[t] * load_lanes(u + c);
+                  c += lanes;
+                }
+              });
   };
   beta == nullptr ? fill(std::false_type{}) : fill(std::true_type{});
 }
 
 template <class T>
-void bias_gradients(const Ranking& m, const Matrix<T>& items, const Matrix<T>& gradient, bool assign, const Occurrences& occurrences, T seed) {
+void bias_gradients(const Ranking& m, const Matrix<T>& items, const Matrix<T>& gradient, bool assign,
+                    const Occurrences& occurrences, T seed) {
   const auto* alpha = static_cast<const T*>(m.alpha);
   const auto n = static_cast<std::int32_t>(m.triples.user.size());
   for (int r = 0; r < gradient.rows; ++r) {
@@ -138,19 +147,20 @@ void item_gradients(Tape<T>& tape, const Ranking& m, T seed) {
   const auto n = static_cast<std::int32_t>(m.triples.user.size());
   const Occurrences occurrences = list_occurrences(tape.arena(), items.rows, m.triples.positive, m.triples.negative);
   const auto fill = [&](auto with_gamma) {
-    fill_rows(items, gradient, assign, occurrences, penalty_factor(m, seed), m.vector_width, [&](std::int32_t o, int column, auto& sum) {
-      const auto t = static_cast<std::size_t>(o < n ? o : o - n);
-      const T* u = users.row(m.triples.user[t]) + column;
-      const T* i = items.row(m.triples.positive[t]) + column;
-      const T* j = items.row(m.triples.negative[t]) + column;
-      const T sign = o < n ? seed : -seed;
-      int c = 0;
-      for (auto& lane : sum) {
-        lane -= (sign * alpha[t]) * load_lanes(u + c);
-        if constexpr (with_gamma) lane += (sign * gamma[t]) * (load_lanes(i + c) - load_lanes(j + c));
-        c += lanes;
-      }
-    });
+    fill_rows(items, gradient, assign, occurrences, penalty_factor(m, seed), m.vector_width,
+              [&](std::int32_t o, int column, auto& sum) {
+                const auto t = static_cast<std::size_t>(o < n ? o : o - n);
+                const T* u = users.row(m.triples.user[t]) + column;
+                const T* i = items.row(m.triples.positive[t]) + column;
+                const T* j = items.row(m.triples.negative[t]) + column;
+                const T sign = o < n ? seed : -seed;
+                int c = 0;
+                for (auto& lane : sum) {
+                  lane -= (sign * alpha[t]) * load_lanes(u + c);
+                  if constexpr (with_gamma) lane += (sign * gamma[t]) * (load_lanes(i + c) - load_lanes(j + c));
+                  c += lanes;
+                }
+              });
   };
   gamma == nullptr ? fill(std::false_type{}) : fill(std::true_type{});
   if (m.bias_column >= 0) bias_gradients(m, items, gradient, assign, occurrences, seed);
@@ -166,7 +176,8 @@ void ranking_backward(Tape<T>& tape, Var result, const void* memory) {
 
 // s = u . (v_i - v_j) of sixteen triples; beyond the last, lanes repeat it and are ignored.
 template <class T>
-Lanes<T> margins_of(const Matrix<T>& users, const Matrix<T>& items, const Triples& triples, int begin, int count, int width, int bias_column) {
+Lanes<T> margins_of(const Matrix<T>& users, const Matrix<T>& items, const Triples& triples, int begin, int count,
+                    int width, int bias_column) {
   Lanes<T> partial[lanes];
   Lanes<T> bias{};
   for (int k = 0; k < lanes; ++k) {
@@ -183,7 +194,8 @@ Lanes<T> margins_of(const Matrix<T>& users, const Matrix<T>& items, const Triple
 }
 
 template <class T>
-double penalty_of(const Matrix<T>& users, const Matrix<T>& items, const Triples& triples, double l2, int width, int bias_column) {
+double penalty_of(const Matrix<T>& users, const Matrix<T>& items, const Triples& triples, double l2, int width,
+                  int bias_column) {
   double total = 0.0;
   for (std::size_t t = 0; t < triples.user.size(); ++t) {
     const T* u = users.row(triples.user[t]);
@@ -203,13 +215,16 @@ Var put_ranking(Tape<T>& tape, const char* name, const Ranking& ranking) {
   const Matrix<T> u = tape.value(ranking.users);
   const Matrix<T> v = tape.value(ranking.items);
   const auto n = ranking.triples.user.size();
-  if (padded(u.columns) != ranking.vector_width || u.stride % lanes != 0 || v.stride % lanes != 0 || ranking.bias_column >= v.columns ||
-      (ranking.bias_column > 0 && ranking.bias_column % lanes != 0) || ranking.triples.positive.size() != n || ranking.triples.negative.size() != n) {
-    throw Bug(fmt::format("tape: {} does not fit {} x {} and {} x {} with {} triples", name, u.rows, u.columns, v.rows, v.columns, n));
+  if (padded(u.columns) != ranking.vector_width || u.stride % lanes != 0 || v.stride % lanes != 0 ||
+      ranking.bias_column >= v.columns || (ranking.bias_column > 0 && ranking.bias_column % lanes != 0) ||
+      ranking.triples.positive.size() != n || ranking.triples.negative.size() != n) {
+    throw Bug(fmt::format("tape: {} does not fit {} x {} and {} x {} with {} triples", name, u.rows, u.columns, v.rows,
+                          v.columns, n));
   }
   auto* memory = tape.arena().template take<Ranking>(1);
   *memory = ranking;
-  return tape.result(1, 1, tape.needs_gradient(ranking.users) || tape.needs_gradient(ranking.items), &ranking_backward<T>, memory);
+  return tape.result(1, 1, tape.needs_gradient(ranking.users) || tape.needs_gradient(ranking.items),
+                     &ranking_backward<T>, memory);
 }
 
 template <class T>
@@ -217,24 +232,29 @@ T* coefficients(Tape<T>& tape, const Triples& triples) {
   return tape.arena().template take<T>(static_cast<std::size_t>(padded(static_cast<int>(triples.user.size()))));
 }
 
-int vector_width(int bias_column, int columns) { return bias_column < 0 ? padded(columns) : bias_column; }
+int vector_width(int bias_column, int columns) {
+  return bias_column < 0 ? padded(columns) : bias_column;
+}
 
 }  // namespace
 
 template <class T>
-Var pairwise_ranking(Tape<T>& tape, Var users, Var items, const Triples& triples, const PairwiseSettings& settings, int bias_column, double* loss64) {
+Var pairwise_ranking(Tape<T>& tape, Var users, Var items, const Triples& triples, const PairwiseSettings& settings,
+                     int bias_column, double* loss64) {
   const Matrix<T> u = tape.value(users);
   const Matrix<T> v = tape.value(items);
   const int width = vector_width(bias_column, v.columns);
   T* weights = coefficients(tape, triples);
-  const Var out = put_ranking(tape, "pairwise_ranking", {users, items, triples, settings, width, bias_column, 1, weights, nullptr, nullptr});
+  const Var out = put_ranking(tape, "pairwise_ranking",
+                              {users, items, triples, settings, width, bias_column, 1, weights, nullptr, nullptr});
   const int n = static_cast<int>(triples.user.size());
   double total = 0.0;
   for (int t = 0; t < n; t += lanes) {
     const int count = std::min(lanes, n - t);
     Lanes<T> loss;
     Lanes<T> weight;
-    logistic_terms(margins_of(u, v, triples, t, count, width, bias_column), static_cast<T>(settings.floor), loss, weight);
+    logistic_terms(margins_of(u, v, triples, t, count, width, bias_column), static_cast<T>(settings.floor), loss,
+                   weight);
     store_lanes(weights + t, weight);
     for (int k = 0; k < count; ++k) total += static_cast<double>(loss[k]);
   }
@@ -256,7 +276,8 @@ struct Products {
 };
 
 template <class T>
-Products<T> products_of(const Matrix<T>& users, const Matrix<T>& items, const Triples& triples, int begin, int count, int width, int bias_column) {
+Products<T> products_of(const Matrix<T>& users, const Matrix<T>& items, const Triples& triples, int begin, int count,
+                        int width, int bias_column) {
   Lanes<T> ud[lanes];
   Lanes<T> uu[lanes];
   Lanes<T> dd[lanes];
@@ -299,15 +320,16 @@ Lanes<T> step_length(Lanes<T> w, Lanes<T> norm, T epsilon, T floor) {
 }  // namespace
 
 template <class T>
-Var pairwise_sample_scope(Tape<T>& tape, Var users, Var items, const Triples& triples, const PairwiseSettings& settings, const SampleScope& scope,
-                          int bias_column, double* loss64, double* perturbed64) {
+Var pairwise_sample_scope(Tape<T>& tape, Var users, Var items, const Triples& triples, const PairwiseSettings& settings,
+                          const SampleScope& scope, int bias_column, double* loss64, double* perturbed64) {
   const Matrix<T> u = tape.value(users);
   const Matrix<T> v = tape.value(items);
   const int width = vector_width(bias_column, v.columns);
   T* alpha = coefficients(tape, triples);
   T* beta = coefficients(tape, triples);
   T* gamma = coefficients(tape, triples);
-  const Var out = put_ranking(tape, "pairwise_sample_scope", {users, items, triples, settings, width, bias_column, 2, alpha, beta, gamma});
+  const Var out = put_ranking(tape, "pairwise_sample_scope",
+                              {users, items, triples, settings, width, bias_column, 2, alpha, beta, gamma});
   const auto epsilon = static_cast<T>(scope.epsilon);
   const auto lambda = static_cast<T>(scope.weight);
   const auto norm_floor = static_cast<T>(scope.norm_floor);
@@ -325,7 +347,8 @@ Var pairwise_sample_scope(Tape<T>& tape, Var users, Var items, const Triples& tr
     const Lanes<T> c = step_length<T>(w, root<T>(p.uu), epsilon, norm_floor);
     Lanes<T> perturbed_loss;
     Lanes<T> perturbed_w;
-    logistic_terms(p.ud + T{2} * a * c * p.ud - T{2} * c * p.uu - a * p.dd + p.bias, margin_floor, perturbed_loss, perturbed_w);
+    logistic_terms(p.ud + T{2} * a * c * p.ud - T{2} * c * p.uu - a * p.dd + p.bias, margin_floor, perturbed_loss,
+                   perturbed_w);
     const Lanes<T> second = lambda * perturbed_w;
     store_lanes(alpha + t, w + second);
     store_lanes(beta + t, T{2} * second * c);
@@ -343,9 +366,10 @@ Var pairwise_sample_scope(Tape<T>& tape, Var users, Var items, const Triples& tr
   return out;
 }
 
-#define SPAR_TAPE_PAIRWISE(T)                                                                              \
-  template Var pairwise_ranking(Tape<T>&, Var, Var, const Triples&, const PairwiseSettings&, int, double*); \
-  template Var pairwise_sample_scope(Tape<T>&, Var, Var, const Triples&, const PairwiseSettings&, const SampleScope&, int, double*, double*);
+#define SPAR_TAPE_PAIRWISE(T)                                                                                         \
+  template Var pairwise_ranking(Tape<T>&, Var, Var, const Triples&, const PairwiseSettings&, int, double*);           \
+  template Var pairwise_sample_scope(Tape<T>&, Var, Var, const Triples&, const PairwiseSettings&, const SampleScope&, \
+                                     int, double*, double*);
 SPAR_TAPE_PAIRWISE(float)
 SPAR_TAPE_PAIRWISE(double)
 #undef SPAR_TAPE_PAIRWISE

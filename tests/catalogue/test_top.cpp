@@ -125,9 +125,14 @@ BOOST_AUTO_TEST_CASE(selection_keeps_the_greatest_of_any_numbers) {
     auto expected = keys;
     std::sort(expected.begin(), expected.end(), std::greater<>());
     const auto keep = static_cast<int>(bounded(word64(stream.block(round, 2), 0), count + 1));
-    selector.keep_greatest(keys, keep);
-    std::sort(keys.begin(), keys.begin() + keep, std::greater<>());
-    BOOST_TEST(std::equal(keys.begin(), keys.begin() + keep, expected.begin()), "round " << round);
+    const auto room = static_cast<int>(bounded(word64(stream.block(round, 3), 0), 20));
+    const auto kept = selector.keep_greatest(keys, keep, keep + room);
+    BOOST_TEST((kept.count >= keep && kept.count <= keep + room));
+    std::sort(keys.begin(), keys.begin() + kept.count, std::greater<>());
+    BOOST_TEST(std::equal(keys.begin(), keys.begin() + kept.count, expected.begin()), "round " << round);
+    const auto first_gone = static_cast<std::size_t>(kept.count);
+    if (kept.count > 0 && first_gone < expected.size())
+      BOOST_TEST((expected[first_gone - 1] > kept.floor && expected[first_gone] <= kept.floor));
   }
 }
 

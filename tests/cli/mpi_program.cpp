@@ -1,3 +1,5 @@
+#include <stdexcept>
+
 #include <boost/test/unit_test.hpp>
 
 #include "spar/base/error.hpp"
@@ -23,6 +25,17 @@ BOOST_AUTO_TEST_CASE(a_mistake_that_one_rank_sees_gives_all_ranks_its_exit_code)
     return 0;
   });
   BOOST_TEST(code == 3);
+}
+
+// Ends all ranks, so it is run by name only (end_to_end/test_cli_errors.py).
+BOOST_AUTO_TEST_CASE(a_failure_that_one_rank_has_alone, *boost::unit_test::disabled()) {
+  const auto world = spar::comm::Communicator::world();
+  const int last = world.size() - 1;
+  spar::cli::run_together(world, [&](const spar::comm::Communicator& c) {
+    if (c.rank() == last) throw std::out_of_range("an index on purpose, of a test");
+    c.barrier();
+    return 0;
+  });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(completion_scripts_have_every_verb_and_option) {
 }
 
 BOOST_AUTO_TEST_CASE(bash_completes_verbs_options_systems_and_choices) {
-  BOOST_TEST(bash_offers({"sy"}) == "systems\n");
+  BOOST_TEST(bash_offers({"sys"}) == "systems\n");
   BOOST_TEST(bash_offers({"systems", "--re"}) == "--recipe\n");
   BOOST_TEST(bash_offers({"systems", "ap"}) == "apr\n");
   BOOST_TEST(bash_offers({"completion", ""}) == "bash zsh fish\n");

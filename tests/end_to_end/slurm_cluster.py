@@ -77,6 +77,7 @@ class Cluster:
         self.nodes = [f"n{k + 1}" for k in range(nodes)]
         self.node_timeout = node_timeout
         self.munge_pid = None
+        self.lost_logs = set()  # of nodes whose daemon was killed and whose steps live on
 
     def __enter__(self):
         try:
@@ -121,7 +122,14 @@ class Cluster:
             return job["JobState"] == "PENDING" and job["Restarts"] == str(restarts)
 
         self.wait_for(back, seconds, f"job {number} back in the queue")
-        # A credential of the second in which the job was put back is refused.
+        # A step of the same number must be gone from the nodes, and a credential of the second in which the job was put back is refused.
+        prefix = f"slurmstepd: [{self.job(number)['JobId']}."
+
+        def steps_are_gone():
+            steps = [each for each in processes() if command_line(each).startswith(prefix)]
+            return all(open_files(each) & self.lost_logs for each in steps)
+
+        self.wait_for(steps_are_gone, seconds, f"end of the steps of job {number}")
         time.sleep(2)
         self.run("scontrol", "update", f"JobId={number}", "StartTime=now")
 
@@ -151,14 +159,24 @@ class Cluster:
             texts.append(f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-30:]))
         return "\n".join(texts)
 
-    def lose_node(self, node):
-        """Kills a node as a power cut would: its slurmd, its step daemons and all that they started."""
-        doomed = [int((self.scratch / f"slurmd.{node}.pid").read_text())]
+    def nodes_of(self, number):
+        return self.run("scontrol", "show", "hostnames", self.job(number)["NodeList"]).split()
+
+    def start_node(self, node):
+        self.run("slurmd", "-N", node, "-f", self.scratch / "slurm.conf")
+
+    def lose_node(self, node, steps_live_on=False):
+        """Kills a node as a power cut would: its slurmd, its step daemons and all that they started. With `steps_live_on` only slurmd dies,
+        as where the network fails: Slurm gives the node up while its ranks are still there."""
         log = str(self.scratch / "log" / f"slurmd.{node}.log")
-        # Step daemons hold their node's log open; what they started knows the node's name.
-        for process in processes():
-            if environment_of(process).get("SLURMD_NODENAME") == node or log in open_files(process):
-                doomed.append(process)
+        doomed = [int((self.scratch / f"slurmd.{node}.pid").read_text())]
+        if steps_live_on:
+            self.lost_logs.add(log)
+        else:
+            # Step daemons hold their node's log open; what they started knows the node's name.
+            for process in processes():
+                if environment_of(process).get("SLURMD_NODENAME") == node or log in open_files(process):
+                    doomed.append(process)
         for process in doomed:
             end(process, signal.SIGKILL)
 
@@ -175,7 +193,7 @@ class Cluster:
         self._start_munge()
         self.run("slurmctld", "-i", "-f", self.scratch / "slurm.conf")
         for node in self.nodes:
-            self.run("slurmd", "-N", node, "-f", self.scratch / "slurm.conf")
+            self.start_node(node)
         self.wait_for(
             lambda: self.run("sinfo", "-h", "-t", "idle", "-o", "%D", check=False) == str(len(self.nodes)), 30, "idle nodes"
         )
@@ -218,6 +236,13 @@ class Cluster:
 
 def processes():
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def command_line(process):
+    try:
+        return pathlib.Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def open_files(process):

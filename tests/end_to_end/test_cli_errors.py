@@ -50,6 +50,14 @@ class Mistakes(unittest.TestCase):
 
 
 class Launchers(unittest.TestCase):
+    def test_a_failure_that_one_rank_has_alone_ends_the_others_who_wait_for_it(self):
+        program = os.path.join(os.path.dirname(SPAR), "tests", "mpi_cli")
+        result = subprocess.run(["mpirun", "-q", "-n", "3", program, "--run_test=program/a_failure_that_one_rank_has_alone"],
+                                capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 1)
+        sentence = "spar: error: an index on purpose, of a test; this is a bug in spar, please report it\n"
+        self.assertEqual(result.stderr.count(sentence), 1, result.stderr)
+
     def test_n_singles_are_refused_with_the_remedy_by_the_first_of_them(self):
         for rank, speaks in (("0", True), ("1", False)):
             environment = {**os.environ, "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": rank}

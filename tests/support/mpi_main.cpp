@@ -5,7 +5,9 @@
 #include "spar/comm/communicator.hpp"
 
 namespace {
-bool register_nothing() { return true; }
+bool register_nothing() {
+  return true;
+}
 }  // namespace
 
 // A failed check on one rank must fail the run, and MPI must be finalised on all ranks whatever the outcome.

@@ -5,21 +5,24 @@
 #include "spar/base/random.hpp"
 #include "spar/base/types.hpp"
 
-/// One-step perturbations of rows: a direction, scaled onto the surface of a ball (survey of adversarial recommenders, eq. 3 to 5; the APR code).
+/// One-step perturbations of rows: a direction, scaled onto the surface of a ball (survey of adversarial recommenders,
+/// eq. 3 to 5; the APR code).
 namespace spar::adversary {
 
 enum class Method { fgm, fgsm, random };
 enum class Ball { row_l2, global_l2, linf };
-/// The loss that a perturbation is built from: one triple, the shard's micro-batch, the whole batch, the whole training set.
+/// The loss that a perturbation is built from: one triple, the shard's micro-batch, the whole batch, the whole training
+/// set.
 enum class Scope { sample, shard, batch, data };
 
 Method method_of(const std::string& name);
 Ball ball_of(const std::string& name);
 Scope scope_of(const std::string& name);
 
-/// delta = epsilon * direction / max(norm, floor), with direction = gradient (fgm), its sign (fgsm) or normal noise (random), and norm that of the ball: the row's L2 norm, its largest entry
-/// (linf) or the L2 norm of all perturbed rows together (global_l2). fgm with row_l2 is what APR calls fast gradient; fgsm with linf is the survey's FGSM. The floor acts on gradients only:
-/// rows below it fade out instead of jumping to epsilon (TensorFlow's l2_normalize).
+/// delta = epsilon * direction / max(norm, floor), with direction = gradient (fgm), its sign (fgsm) or normal noise
+/// (random), and norm that of the ball: the row's L2 norm, its largest entry (linf) or the L2 norm of all perturbed
+/// rows together (global_l2). fgm with row_l2 is what APR calls fast gradient; fgsm with linf is the survey's FGSM. The
+/// floor acts on gradients only: rows below it fade out instead of jumping to epsilon (TensorFlow's l2_normalize).
 struct PerturbationSettings {
   Method method = Method::fgm;
   Ball ball = Ball::row_l2;
@@ -36,15 +39,18 @@ struct NoiseKey {
   std::uint32_t epoch = 0;
 };
 
-/// Writes the direction of one row of `dim` columns (padding up to `width` becomes 0) to `delta`, which may be `gradient` itself. `gradient` is not read for Method::random.
-void direction(const PerturbationSettings& settings, const float* gradient, const NoiseKey& key, int dim, int width, float* delta);
+/// Writes the direction of one row of `dim` columns (padding up to `width` becomes 0) to `delta`, which may be
+/// `gradient` itself. `gradient` is not read for Method::random.
+void direction(const PerturbationSettings& settings, const float* gradient, const NoiseKey& key, int dim, int width,
+               float* delta);
 /// The squared L2 norm of a direction row (padded width).
 double squared_norm(const float* delta, int width);
 /// Scales a direction row to the ball. `global_squares` is the sum of squared_norm over all rows (global_l2 only).
 void scale_to_ball(const PerturbationSettings& settings, double global_squares, int width, float* delta);
 
 /// direction + scale_to_ball for balls that need no other row.
-inline void perturb_row(const PerturbationSettings& settings, const float* gradient, const NoiseKey& key, int dim, int width, float* delta) {
+inline void perturb_row(const PerturbationSettings& settings, const float* gradient, const NoiseKey& key, int dim,
+                        int width, float* delta) {
   direction(settings, gradient, key, dim, width, delta);
   scale_to_ball(settings, 0.0, width, delta);
 }

@@ -1,11 +1,10 @@
 #pragma once
-#include <immintrin.h>
-
 #include <cmath>
 #include <cstring>
+#include <immintrin.h>
 
-/// Sixteen numbers side by side (GCC vector extensions): the unit in which rows are padded, so a loop over a row has no tail and its bits do not
-/// depend on the instruction set that carries the sixteen.
+/// Sixteen numbers side by side (GCC vector extensions): the unit in which rows are padded, so a loop over a row has no
+/// tail and its bits do not depend on the instruction set that carries the sixteen.
 namespace spar {
 
 inline constexpr int lanes = 16;
@@ -66,24 +65,11 @@ inline T lane_sum(Lanes<T> v) {
 
 namespace detail {
 
-template <class T>
-struct LaneIndex;
-template <>
-struct LaneIndex<float> {
-  typedef int Vector __attribute__((vector_size(64)));
-};
-template <>
-struct LaneIndex<double> {
-  typedef long long Vector __attribute__((vector_size(128)));
-};
-
 // Sums of neighbours: those of a in the lower half, those of b in the upper.
 template <class T>
 inline Lanes<T> neighbour_sums(Lanes<T> a, Lanes<T> b) {
-  using Mask = typename LaneIndex<T>::Vector;
-  constexpr Mask even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-  constexpr Mask odd = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
-  return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
+         __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
 }
 
 }  // namespace detail
@@ -97,7 +83,8 @@ inline Lanes<T> lane_sums(Lanes<T>* v) {
   return v[0];
 }
 
-/// The inner product of two padded rows of `width` numbers (a multiple of 16): one chain of fused multiply-adds per lane, then lane_sum.
+/// The inner product of two padded rows of `width` numbers (a multiple of 16): one chain of fused multiply-adds per
+/// lane, then lane_sum.
 template <class T>
 inline T lane_dot(const T* a, const T* b, int width) {
   Lanes<T> sum{};

@@ -11,8 +11,8 @@ namespace spar {
 /// Every buffer and every padded row starts at a multiple of this many bytes (a cache line, an AVX-512 register).
 inline constexpr std::size_t line_bytes = 64;
 
-/// `bytes` of zeroed memory; from 2 MiB on, aligned to 2 MiB and advised to use huge pages (1.3 to 2 times faster random rows).
-/// Throws EnvironmentError naming the size where memory is refused.
+/// `bytes` of zeroed memory; from 2 MiB on, aligned to 2 MiB and advised to use huge pages (1.3 to 2 times faster
+/// random rows). Throws EnvironmentError naming the size where memory is refused.
 void* allocate_lines(std::size_t bytes);
 void release_lines(void* memory, std::size_t bytes) noexcept;
 
@@ -34,7 +34,8 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() { release_lines(data_, size_ * sizeof(T)); }
 
-  /// Makes room for at least `size` values; contents are lost when it must grow. For scratch memory that reaches a steady size.
+  /// Makes room for at least `size` values; contents are lost when it must grow. For scratch memory that reaches a
+  /// steady size.
   void require(std::size_t size) {
     if (size > size_) *this = Buffer(size + size / 4);
   }
@@ -55,6 +56,8 @@ class Buffer {
 };
 
 /// `width` floats rounded up to whole cache lines: the stride of rows in memory. Padding is zero and stays zero.
-inline constexpr int padded(int width) { return (width + 15) / 16 * 16; }
+inline constexpr int padded(int width) {
+  return (width + 15) / 16 * 16;
+}
 
 }  // namespace spar

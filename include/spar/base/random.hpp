@@ -4,8 +4,8 @@
 
 #include <Random123/philox.h>
 
-/// Counter-based random numbers (Philox4x32-10; Salmon, Moraes, Dror and Shaw, SC 2011). A number is a pure function of (seed, purpose, counter): there is
-/// no state to save and none that depends on ranks, threads or the order of calls.
+/// Counter-based random numbers (Philox4x32-10; Salmon, Moraes, Dror and Shaw, SC 2011). A number is a pure function of
+/// (seed, purpose, counter): there is no state to save and none that depends on ranks, threads or the order of calls.
 namespace spar {
 
 /// What a stream of random numbers is for. Values are part of the meaning of a seed: append, never renumber.
@@ -56,8 +56,12 @@ inline std::uint64_t bounded(std::uint64_t word, std::uint64_t n) {
 }
 
 /// A uniform number in [0, 1) with 53 bits / in (0, 1) with 52 (one more would round up to 1).
-inline double unit(std::uint64_t word) { return static_cast<double>(word >> 11) * 0x1.0p-53; }
-inline double open_unit(std::uint64_t word) { return (static_cast<double>(word >> 12) + 0.5) * 0x1.0p-52; }
+inline double unit(std::uint64_t word) {
+  return static_cast<double>(word >> 11) * 0x1.0p-53;
+}
+inline double open_unit(std::uint64_t word) {
+  return (static_cast<double>(word >> 12) + 0.5) * 0x1.0p-52;
+}
 
 /// Two independent standard normal numbers from one block (Box and Muller 1958).
 std::array<double, 2> normal_pair(const RandomStream::Block& block);

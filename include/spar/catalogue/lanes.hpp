@@ -1,7 +1,7 @@
 #pragma once
+#include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 
 #if defined(__AVX512F__) || defined(__FMA__)
 #include <immintrin.h>
@@ -49,6 +49,17 @@ inline Lanes fused(Lanes a, Lanes b, Lanes c) {
   Lanes r;
   for (int k = 0; k < lanes; ++k) r[k] = std::fma(a[k], b[k], c[k]);
   return r;
+#endif
+}
+
+/// counts + 1 in the lanes where x > y.
+inline IntLanes count_greater(IntLanes counts, Lanes x, Lanes y) {
+#if defined(__AVX512F__)
+  const auto before = std::bit_cast<__m512i>(counts);
+  return std::bit_cast<IntLanes>(
+      _mm512_mask_add_epi32(before, _mm512_cmp_ps_mask(x, y, _CMP_GT_OQ), before, _mm512_set1_epi32(1)));
+#else
+  return counts - (x > y);
 #endif
 }
 

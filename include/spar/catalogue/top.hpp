@@ -49,9 +49,13 @@ class TopSelector {
   /// Leaves the best min(top, offered) keys in `list`, best first.
   void finish(TopList& list);
 
-  /// Moves the `keep` greatest of the distinct `keys` to the front, in any order; expected time linear (Hoare's
-  /// selection, 1961).
-  void keep_greatest(std::span<Key> keys, int keep);
+  struct Kept {
+    int count = 0;
+    Key floor = 0;  ///< all kept keys are greater, all others are not; 0: all were kept
+  };
+  /// Moves at least `at_least` and at most `at_most` of the greatest of the distinct `keys` to the front, in any order;
+  /// expected time linear (Hoare's selection, 1961). Fewer keys than `at_least` all stay.
+  Kept keep_greatest(std::span<Key> keys, int at_least, int at_most);
 
  private:
   void compact(TopList& list);

@@ -82,7 +82,7 @@ struct PlanOptions {
   bool json = false;
 };
 
-struct InspectOptions : WorkOptions {
+struct InspectOptions {
   std::string path;  ///< a data set, run or checkpoint
   bool json = false;
 };

@@ -13,6 +13,5 @@ int run_attack(const comm::Communicator& communicator, const AttackOptions& opti
 int run_recommend(const comm::Communicator& communicator, const RecommendOptions& options);
 int run_export(const comm::Communicator& communicator, const ExportOptions& options);
 int run_plan(const comm::Communicator& communicator, const PlanOptions& options);
-int run_inspect(const comm::Communicator& communicator, const InspectOptions& options);
 
 }  // namespace spar::cli

@@ -13,8 +13,8 @@
 /// The only door to MPI. A Communicator is passed explicitly; all its calls are made from the main thread.
 namespace spar::comm {
 
-/// MPI for the life of the program. Create one in main(), before any other thread. A program started outside mpirun is one rank.
-/// Throws EnvironmentError where the launcher says N processes and MPI sees one.
+/// MPI for the life of the program. Create one in main(), before any other thread. A program started outside mpirun is
+/// one rank. Throws EnvironmentError where the launcher says N processes and MPI sees one.
 class Environment {
  public:
   Environment(int& argc, char**& argv);
@@ -90,13 +90,14 @@ class AgreedError : public Error {
   using Error::Error;
 };
 
-/// Runs `action` on every rank and agrees on the outcome: when it throws a spar::Error anywhere, every rank throws an AgreedError of the same code with the sentence of
-/// the lowest failing rank. Collective. This is how a mistake that one rank sees makes all ranks leave together.
+/// Runs `action` on every rank and agrees on the outcome: when it throws a spar::Error anywhere, every rank throws an
+/// AgreedError of the same code with the sentence of the lowest failing rank. Collective. This is how a mistake that
+/// one rank sees makes all ranks leave together.
 void agree(const Communicator& communicator, const std::function<void()>& action);
 
-/// The sum over the tree of shards of one vector a shard, the same bits on any launch, on every rank. `values` has `width` numbers for each of this rank's
-/// shards, in shard order; the result has `width` numbers. Collective. Costs: one gather of 8*width*shards bytes to every rank; for epoch-level
-/// sums, not for gradients.
+/// The sum over the tree of shards of one vector a shard, the same bits on any launch, on every rank. `values` has
+/// `width` numbers for each of this rank's shards, in shard order; the result has `width` numbers. Collective. Costs:
+/// one gather of 8*width*shards bytes to every rank; for epoch-level sums, not for gradients.
 std::vector<double> tree_sum(const Communicator& communicator, int shards, std::span<const double> values, int width);
 
 }  // namespace spar::comm

@@ -9,7 +9,8 @@
 #include "spar/data/interactions.hpp"
 #include "spar/table/row_block.hpp"
 
-/// Full-ranking evaluation of inner-product scorers, sharded: users stay, item blocks go round (docs/architecture.md, "Evaluation").
+/// Full-ranking evaluation of inner-product scorers, sharded: users stay, item blocks go round (docs/architecture.md,
+/// "Evaluation").
 namespace spar::evaluate {
 
 enum class Ties { by_id, pessimistic, optimistic, mean };
@@ -21,12 +22,12 @@ struct EvaluationOptions {
   std::vector<std::string> metrics{"hr", "ndcg", "precision", "recall", "map", "mrr"};
   Ties ties = Ties::by_id;
   Protocol protocol = Protocol::full;
-  bool cold_items = true;       ///< items never seen in training stay candidates
-  bool per_user = false;        ///< keep every user's values
+  bool cold_items = true;  ///< items never seen in training stay candidates
+  bool per_user = false;   ///< keep every user's values
 };
 
-/// What is scored: this rank's users and items (whole blocks of shards). score(u, i) = in-order FMA sum over the dim columns, then + item_bias[i] where there is one.
-/// item_bias may point into the rows (bias_stride = the rows' stride).
+/// What is scored: this rank's users and items (whole blocks of shards). score(u, i) = in-order FMA sum over the dim
+/// columns, then + item_bias[i] where there is one. item_bias may point into the rows (bias_stride = the rows' stride).
 struct Scorer {
   table::RowBlock users;
   table::RowBlock items;
@@ -38,11 +39,13 @@ struct Scorer {
 
 /// The lists of this rank's users that an evaluation needs. All have the same first_user and users().
 struct EvaluationLists {
-  const data::UserLists* targets = nullptr;                ///< what must be found
-  std::vector<const data::UserLists*> masked;              ///< never candidates: training; when testing also validation
-  const data::UserLists* candidates = nullptr;             ///< Protocol::sampled: the fixed negatives
-  const std::vector<std::uint8_t>* seen_items = nullptr;   ///< this rank's items: 1 where training has the item (for cold_items = false)
-  const std::vector<std::uint8_t>* chosen_users = nullptr; ///< this rank's users: 1 where the user takes part; nullptr: all
+  const data::UserLists* targets = nullptr;     ///< what must be found
+  std::vector<const data::UserLists*> masked;   ///< never candidates: training; when testing also validation
+  const data::UserLists* candidates = nullptr;  ///< Protocol::sampled: the fixed negatives
+  const std::vector<std::uint8_t>* seen_items =
+      nullptr;  ///< this rank's items: 1 where training has the item (for cold_items = false)
+  const std::vector<std::uint8_t>* chosen_users =
+      nullptr;  ///< this rank's users: 1 where the user takes part; nullptr: all
 };
 
 struct MetricValue {
@@ -51,17 +54,18 @@ struct MetricValue {
 };
 
 struct EvaluationResult {
-  Index users = 0;    ///< users with at least one target, over all ranks
-  Index skipped = 0;  ///< users without
+  Index users = 0;                             ///< users with at least one target, over all ranks
+  Index skipped = 0;                           ///< users without
   std::map<std::string, MetricValue> metrics;  ///< "ndcg@10" -> value; the same on every rank and any launch
   std::vector<std::string> names;              ///< per-user columns, in the order asked for
   std::vector<Index> user_rows;                ///< per_user: this rank's evaluated users (global rows)
   std::vector<double> user_values;             ///< per_user: user_rows.size() x names.size()
 };
 
-/// Evaluates. Collective. `shards` fixes the sums; memory beyond the inputs is bounded by evaluation_bytes(). Throws DivergenceError on a score that is not finite.
-EvaluationResult evaluate(const comm::Communicator& communicator, int shards, const Scorer& scorer, const EvaluationLists& lists,
-                          const EvaluationOptions& options);
+/// Evaluates. Collective. `shards` fixes the sums; memory beyond the inputs is bounded by evaluation_bytes(). Throws
+/// DivergenceError on a score that is not finite.
+EvaluationResult evaluate(const comm::Communicator& communicator, int shards, const Scorer& scorer,
+                          const EvaluationLists& lists, const EvaluationOptions& options);
 
 /// The working memory of evaluate() on one rank, in bytes, for `spar plan`.
 std::int64_t evaluation_bytes(int dim, Index rank_users, Index rank_items, const EvaluationOptions& options);
@@ -72,7 +76,9 @@ struct Recommendation {
   float score = 0;
 };
 
-/// The `top` best items for chosen users (score descending, then smaller item row), masked items left out; one list per chosen user, in ascending user order. Collective.
-std::vector<std::vector<Recommendation>> recommend(const comm::Communicator& communicator, const Scorer& scorer, const EvaluationLists& lists, int top);
+/// The `top` best items for chosen users (score descending, then smaller item row), masked items left out; one list per
+/// chosen user, in ascending user order. Collective.
+std::vector<std::vector<Recommendation>> recommend(const comm::Communicator& communicator, const Scorer& scorer,
+                                                   const EvaluationLists& lists, int top);
 
 }  // namespace spar::evaluate

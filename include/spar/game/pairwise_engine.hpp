@@ -17,9 +17,11 @@
 #include "spar/table/table.hpp"
 #include "spar/tape/tape.hpp"
 
-/// The data-parallel steps of pairwise factor models, with or without an adversary, in exchange mode "pull" (docs/architecture.md, "A training step"). A step, for a micro-batch of b
-/// triples a shard over r distinct rows of d floats, moves per triple about: 3 rows read (gather), 6 read in cache (two passes over the triple), 3 written (gradients), 3 x 4
-/// (Adagrad reads and writes value and accumulator); with scope batch all but the last twice. Across ranks: 8 bytes of ids and slots and 2 rows (4 with scope batch) a distinct item row.
+/// The data-parallel steps of pairwise factor models, with or without an adversary, in exchange mode "pull"
+/// (docs/architecture.md, "A training step"). A step, for a micro-batch of b triples a shard over r distinct rows of d
+/// floats, moves per triple about: 3 rows read (gather), 6 read in cache (two passes over the triple), 3 written
+/// (gradients), 3 x 4 (Adagrad reads and writes value and accumulator); with scope batch all but the last twice. Across
+/// ranks: 8 bytes of ids and slots and 2 rows (4 with scope batch) a distinct item row.
 namespace spar::game {
 
 /// The adversary of a stage.
@@ -71,10 +73,13 @@ class PairwiseEngine {
   void set_adversary(const Adversary* adversary);
   /// Gradients go to the optimiser. `step_count`: steps since the optimiser's state was reset (Adam).
   void use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count);
-  /// Gradients are added up in tables of the same shape instead (attacks with scope data).
-  void use_accumulators(table::Table* users, table::Table* items);
+  /// Gradients go to `sink` instead, whole for a step and row, for attacks: sink(table, local row, gradient of `width`
+  /// floats). Called from several threads, never twice at once for one row.
+  using Sink = std::function<void(table::Table& table, Index local_row, const float* gradient)>;
+  void use_sink(Sink sink) { sink_ = std::move(sink); }
 
-  /// Prepares the epoch to go on at `first_step`; `pending` are gradients that the stopped run had not applied yet (pipeline).
+  /// Prepares the epoch to go on at `first_step`; `pending` are gradients that the stopped run had not applied yet
+  /// (pipeline).
   void begin_epoch(std::int64_t epoch, std::int64_t first_step, const std::vector<store::PendingRows>& pending = {});
   /// One step; returns the union of the flags that all ranks gave one step earlier, 0 in the last step of an epoch.
   Flags step(Flags flags);
@@ -86,10 +91,12 @@ class PairwiseEngine {
 
   std::int64_t next_step() const { return step_; }
   std::int64_t step_count() const { return step_count_; }
-  /// With pipeline: the gradients of the last step, summed and not yet applied, for a checkpoint inside an epoch. State is not changed.
+  /// With pipeline: the gradients of the last step, summed and not yet applied, for a checkpoint inside an epoch. State
+  /// is not changed.
   std::vector<store::PendingRows> pending();
 
-  /// Sums of the epoch so far, by this rank's shards: clean loss, loss at the perturbed rows. May be set when an epoch goes on.
+  /// Sums of the epoch so far, by this rank's shards: clean loss, loss at the perturbed rows. May be set when an epoch
+  /// goes on.
   std::vector<double>& losses() { return losses_; }
   std::vector<double>& perturbed_losses() { return perturbed_losses_; }
   /// Triples of this rank in this epoch, and those left out because their user has every item.
@@ -107,6 +114,7 @@ class PairwiseEngine {
 
   static constexpr int sets = table::RowExchange::sets;
   static int set_of(std::int64_t step) { return static_cast<int>(step % sets); }
+  std::size_t gradient_set(std::size_t set) const { return setup_.pipeline ? set : 0; }
 
   // Phases of a step (pairwise_engine.cpp).
   void sample(std::int64_t step);
@@ -121,7 +129,7 @@ class PairwiseEngine {
   void apply_items(int set);
   void apply_restored();
   void move_other_rows(table::Table& table);
-  void accept(table::Table& table, table::Table* accumulator, Index local_row, const float* gradient);
+  void accept(table::Table& table, Index local_row, const float* gradient);
   std::int64_t batch_count(std::int64_t step) const;
   double occurrence_l2() const;
 
@@ -156,8 +164,7 @@ class PairwiseEngine {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Adversary> adversary_;
   std::unique_ptr<optim::Updater> updater_;
-  table::Table* user_accumulator_ = nullptr;
-  table::Table* item_accumulator_ = nullptr;
+  Sink sink_;
   std::vector<std::uint8_t> moved_users_;  // dense Adam: rows that the step has touched
   std::vector<std::uint8_t> moved_items_;
   std::vector<std::span<const Index>> wanted_;
@@ -173,8 +180,8 @@ class PairwiseEngine {
   Flags posted_flags_ = 0;
   Flags agreed_flags_ = 0;
   bool middle_done_ = false;
-  bool unapplied_ = false;         // the last step's gradients wait (pipeline)
-  bool unapplied_summed_ = false;  // and their sums are complete
+  bool unapplied_ = false;               // the last step's gradients wait (pipeline)
+  bool unapplied_summed_ = false;        // and their sums are complete
   std::array<bool, sets> two_pushes_{};  // the set's gradient is total 0 + weight * total 1
   std::vector<double> losses_;
   std::vector<double> perturbed_losses_;

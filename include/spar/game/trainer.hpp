@@ -10,7 +10,8 @@
 #include "spar/store/checkpoint.hpp"
 #include "spar/table/table.hpp"
 
-/// The schedule of a training: stages of epochs, validation, early stopping, checkpoints, stop and resume. It knows an engine that makes steps and nothing of what a step is.
+/// The schedule of a training: stages of epochs, validation, early stopping, checkpoints, stop and resume. It knows an
+/// engine that makes steps and nothing of what a step is.
 namespace spar::game {
 
 /// One stage: epochs until `end_epoch` (counted from the start of the training) or until its validation stops gaining.
@@ -23,7 +24,7 @@ struct Stage {
 struct TrainingPlan {
   std::vector<Stage> stages;
   optim::OptimizerSettings optimizer;
-  bool start_from_best = true;             ///< a later stage starts from the best state of the one before (else from its last)
+  bool start_from_best = true;  ///< a later stage starts from the best state of the one before (else from its last)
   std::int64_t validate_every_epochs = 0;  ///< 0: never
   std::int64_t patience = 0;               ///< validations without gain that end a stage; 0: none does
   std::int64_t checkpoint_every_epochs = 0;
@@ -33,10 +34,10 @@ struct TrainingPlan {
 
 /// Where a run lives on disk.
 struct RunPlace {
-  std::string checkpoints;           ///< directory
+  std::string checkpoints;  ///< directory
   std::string nonce;
-  std::function<bool()> may_write;   ///< asked before each commit or deletion, on rank 0
-  std::string recipe;                ///< resolved TOML
+  std::function<bool()> may_write;  ///< asked before each commit or deletion, on rank 0
+  std::string recipe;               ///< resolved TOML
   std::string identity;
 };
 
@@ -71,7 +72,8 @@ struct TrainingHooks {
   std::function<void(const Stage&)> stage_begins;
   std::function<void(const std::string& sentence)> warn;
   std::function<void(const std::string& stage, std::int64_t best_epoch)> stopped_early;
-  /// Bytes of the log to be recorded in a checkpoint, on rank 0 / the number recorded by the checkpoint that the training goes on from (0: a new run); before anything is logged.
+  /// Bytes of the log to be recorded in a checkpoint, on rank 0 / the number recorded by the checkpoint that the
+  /// training goes on from (0: a new run); before anything is logged.
   std::function<std::int64_t()> log_length;
 };
 
@@ -88,12 +90,12 @@ struct TrainingProgress {
     double value = 0;
     std::string checkpoint;
   };
-  std::vector<Best> best;            ///< by stage
-  std::vector<double> losses;        ///< of the epoch under way, by shard
+  std::vector<Best> best;      ///< by stage
+  std::vector<double> losses;  ///< of the epoch under way, by shard
   std::vector<double> perturbed_losses;
-  std::int64_t examples = 0;         ///< of the epoch under way, all ranks
+  std::int64_t examples = 0;  ///< of the epoch under way, all ranks
   std::int64_t log_length = 0;
-  std::int64_t starts = 0;           ///< how often the run has been started
+  std::int64_t starts = 0;  ///< how often the run has been started
   bool finished = false;
 
   std::string json() const;
@@ -107,16 +109,18 @@ struct ResumePoint {
   store::CheckpointManifest manifest;
   TrainingProgress progress;
 };
-std::optional<ResumePoint> find_resume_point(const std::string& checkpoints, const std::function<void(const std::string&)>& warn);
+std::optional<ResumePoint> find_resume_point(const std::string& checkpoints,
+                                             const std::function<void(const std::string&)>& warn);
 
 class Trainer {
  public:
-  Trainer(const comm::Communicator& communicator, PairwiseEngine& engine, table::Table& users, table::Table& items, const ShardLayout& layout,
-          TrainingPlan plan, RunPlace place, TrainingHooks hooks);
+  Trainer(const comm::Communicator& communicator, PairwiseEngine& engine, table::Table& users, table::Table& items,
+          const ShardLayout& layout, TrainingPlan plan, RunPlace place, TrainingHooks hooks);
 
   /// Loads the state of a stopped run; collective. Without it the training starts with the tables as they are.
   void resume(const ResumePoint& point);
-  /// Trains to the end, a stop request (after a checkpoint) or an early stop. Collective. DivergenceError on every rank where a loss is not finite.
+  /// Trains to the end, a stop request (after a checkpoint) or an early stop. Collective. DivergenceError on every rank
+  /// where a loss is not finite.
   Outcome run();
   const TrainingProgress& progress() const { return progress_; }
 

@@ -18,11 +18,11 @@ struct OptimizerSettings {
   float initial_accumulator = 0.1F;  ///< Adagrad
   float beta1 = 0.9F;                ///< Adam
   float beta2 = 0.999F;
-  float epsilon = 0.0F;              ///< Adagrad: added to the root; Adam: added to the root, after the bias correction
+  float epsilon = 0.0F;  ///< Adagrad: added to the root; Adam: added to the root, after the bias correction
 };
 
-/// How many row-shaped blocks of state stand beside a row: 0 (SGD), 1 (Adagrad: sum of squares), 2 (Adam: first and second moment), 3 (lazy Adam: also the row's own step count,
-/// in column 0 of the third block).
+/// How many row-shaped blocks of state stand beside a row: 0 (SGD), 1 (Adagrad: sum of squares), 2 (Adam: first and
+/// second moment), 3 (lazy Adam: also the row's own step count, in column 0 of the third block).
 int state_blocks(Rule rule);
 /// The name of state block k, for checkpoints: "accumulator", "first_moment", "second_moment", "steps".
 const char* state_name(Rule rule, int block);
@@ -32,10 +32,10 @@ void reset_state(const OptimizerSettings& settings, float* record, int stride);
 
 /// Applies gradients to rows. One object serves all threads; update() touches one record only.
 ///   SGD      x -= lr g                                                     (moves 3 rows of memory: x twice, g once)
-///   Adagrad  a += g^2; x -= lr g / (sqrt(a) + epsilon)   Duchi, Hazan and Singer, JMLR 2011  (5 rows: x and a twice, g once)
-///   Adam     m, v with bias correction; x -= lr m^ / (sqrt(v^) + epsilon)  Kingma and Ba, ICLR 2015 (7 rows)
-///            `adam` decays every row at every step (rows without gradient get update with g = 0); `lazy_adam` touches rows with a gradient only and
-///            corrects the bias by the row's own count of steps.
+///   Adagrad  a += g^2; x -= lr g / (sqrt(a) + epsilon)   Duchi, Hazan and Singer, JMLR 2011  (5 rows: x and a twice, g
+///   once) Adam     m, v with bias correction; x -= lr m^ / (sqrt(v^) + epsilon)  Kingma and Ba, ICLR 2015 (7 rows)
+///            `adam` decays every row at every step (rows without gradient get update with g = 0); `lazy_adam` touches
+///            rows with a gradient only and corrects the bias by the row's own count of steps.
 class Updater {
  public:
   explicit Updater(const OptimizerSettings& settings) : settings_(settings) {}
@@ -43,7 +43,8 @@ class Updater {
   /// Must be called before the updates of each step (1-based count of steps since the state was reset).
   void begin_step(std::int64_t step);
 
-  /// One row: `record` = values, then state blocks, `stride` floats each; `gradient` = `width` floats (a multiple of 16, <= stride).
+  /// One row: `record` = values, then state blocks, `stride` floats each; `gradient` = `width` floats (a multiple of
+  /// 16, <= stride).
   void update(float* record, const float* gradient, int width, int stride) const;
 
   /// Whether rows without a gradient move, too (dense Adam).

@@ -20,7 +20,8 @@ struct FactorModel {
   evaluate::Scorer scorer() const;
 };
 
-/// The number of shards of a run, resolved from the recipe alone, never from the launch: the largest power of two up to batch_size / 64, within 8 .. 1024. Writes it into the recipe.
+/// The number of shards of a run, resolved from the recipe alone, never from the launch: the largest power of two up to
+/// batch_size / 64, within 8 .. 1024. Writes it into the recipe.
 int resolve_shards(Recipe& recipe);
 /// UserError naming the value to set where there are more ranks than shards.
 void check_layout(const comm::Communicator& communicator, int shards);
@@ -29,8 +30,10 @@ optim::OptimizerSettings optimizer_of(const Recipe& recipe);
 table::RowShape user_shape(const Recipe& recipe);
 table::RowShape item_shape(const Recipe& recipe);
 
-/// The tables of a recipe, with starting values (zeros for popularity). `with_state`: room for the optimiser's state. Collective only in that all ranks call it.
-FactorModel make_model(const comm::Communicator& communicator, const ShardLayout& layout, const data::DatasetHeader& data, const Recipe& recipe, bool with_state);
+/// The tables of a recipe, with starting values (zeros for popularity). `with_state`: room for the optimiser's state.
+/// Collective only in that all ranks call it.
+FactorModel make_model(const comm::Communicator& communicator, const ShardLayout& layout,
+                       const data::DatasetHeader& data, const Recipe& recipe, bool with_state);
 
 /// The stages and schedule of bpr-mf or apr.
 game::TrainingPlan plan_of(const Recipe& recipe);
@@ -40,7 +43,9 @@ void count_popularity(const comm::Communicator& communicator, const data::UserLi
 
 evaluate::EvaluationOptions evaluation_options(const Recipe& recipe);
 
-/// The sample of validation users: those with the `most` smallest random keys (all where 0 or there are not more), as marks of this rank's users. A function of (seed, total users) only. Collective.
-std::vector<std::uint8_t> choose_users(const comm::Communicator& communicator, Index first_user, Index users, Index most, std::uint64_t seed);
+/// The sample of validation users: those with the `most` smallest random keys (all where 0 or there are not more), as
+/// marks of this rank's users. A function of (seed, total users) only. Collective.
+std::vector<std::uint8_t> choose_users(const comm::Communicator& communicator, Index first_user, Index users,
+                                       Index most, std::uint64_t seed);
 
 }  // namespace spar::systems

@@ -10,13 +10,14 @@
 #include "spar/game/trainer.hpp"
 #include "spar/systems/factor_model.hpp"
 
-/// A run directory: recipe.toml (resolved), run.json (what it was trained on), log.jsonl, checkpoints/, results/, run.lock (docs/formats.md, "Run directory").
+/// A run directory: recipe.toml (resolved), run.json (what it was trained on), log.jsonl, checkpoints/, results/,
+/// run.lock (docs/formats.md, "Run directory").
 namespace spar::systems {
 
 /// What run.json says.
 struct RunRecord {
   std::string recipe_name;
-  std::string data_path;     ///< absolute
+  std::string data_path;  ///< absolute
   std::string data_name;
   std::string data_content;  ///< DatasetHeader::content
 };
@@ -36,8 +37,10 @@ std::string identity_of(const Recipe& recipe, const std::string& data_content);
 /// Writes recipe.toml and run.json durably (rank 0 calls it).
 void write_run_files(const RunPaths& paths, const Recipe& recipe, const RunRecord& record);
 
-/// The first setting in which two identities differ, as a sentence for the user ("RUN has adversary.epsilon = 0.5, this command 1: ..."); nothing where they are equal.
-std::optional<std::string> identity_difference(const std::string& run, const std::string& stored, const std::string& wanted, std::int64_t next_epoch);
+/// The first setting in which two identities differ, as a sentence for the user ("RUN has adversary.epsilon = 0.5, this
+/// command 1: ..."); nothing where they are equal.
+std::optional<std::string> identity_difference(const std::string& run, const std::string& stored,
+                                               const std::string& wanted, std::int64_t next_epoch);
 
 /// A trained run, opened for evaluation, attack, recommendation or export: any launch with at most `shards` ranks.
 struct OpenRun {
@@ -49,12 +52,13 @@ struct OpenRun {
   ShardLayout layout;
   store::CheckpointManifest checkpoint;
   game::TrainingProgress progress;
-  FactorModel model;          ///< values only
-  std::int64_t epoch = 0;     ///< of the checkpoint
-  bool is_best = false;       ///< chosen by validation, not the last
+  FactorModel model;       ///< values only
+  std::int64_t epoch = 0;  ///< of the checkpoint
+  bool is_best = false;    ///< chosen by validation, not the last
 };
 
-/// Opens DIR at its best or last checkpoint and loads this rank's share; collective. UserError: not a run directory, no checkpoint yet, data set moved or changed.
+/// Opens DIR at its best or last checkpoint and loads this rank's share; collective. UserError: not a run directory, no
+/// checkpoint yet, data set moved or changed.
 OpenRun open_run(const comm::Communicator& communicator, const std::string& directory, const std::string& which);
 
 /// The lists of this rank's users: training, and what a split masks and looks for.
@@ -69,7 +73,8 @@ struct RunLists {
   /// For evaluating `split` ("test": training and validation items are no candidates; "validation": training items).
   evaluate::EvaluationLists evaluation(const std::string& split, bool sampled) const;
 };
-RunLists read_run_lists(const comm::Communicator& communicator, const store::ArrayFile& file, const data::DatasetHeader& header, const FactorModel& model,
-                        bool with_negatives, bool with_seen);
+RunLists read_run_lists(const comm::Communicator& communicator, const store::ArrayFile& file,
+                        const data::DatasetHeader& header, const FactorModel& model, bool with_negatives,
+                        bool with_seen);
 
 }  // namespace spar::systems

@@ -7,8 +7,8 @@
 
 namespace spar::table {
 
-/// Which gradient rows add up to which sum. A contribution is one row of gradient that one shard (or the partial sum of one subtree) has for one slot;
-/// contributions are added in ascending order of shards. The sums follow the shard tree.
+/// Which gradient rows add up to which sum. A contribution is one row of gradient that one shard (or the partial sum of
+/// one subtree) has for one slot; contributions are added in ascending order of shards. The sums follow the shard tree.
 class Contributions {
  public:
   /// Forgets everything; `slots` sums, at most `most` contributions to come. No allocation once the sizes are steady.
@@ -19,17 +19,17 @@ class Contributions {
   int slots() const { return slots_; }
   std::size_t size() const { return count_; }
 
-  /// Sums the contributions of slots [begin, end) in place and gives the row of each sum: row(c) is the row of contribution c (in order of add), `width` floats, a multiple of 16;
-  /// sums[slot] becomes the row of the slot's first contribution, which then holds the sum. Slots without contribution get nullptr. Disjoint ranges may run on
+  /// Sums the contributions of slots [begin, end) in place and gives the row of each sum: row(c) is the row of
+  /// contribution c (in order of add), `width` floats, a multiple of 16; sums[slot] becomes the row of the slot's first
+  /// contribution, which then holds the sum. Slots without contribution get nullptr. Disjoint ranges may run on
   /// different threads. Moves: 3 rows of memory for each contribution beyond a slot's first, nothing for the first.
   template <class Row>
   void reduce(int begin, int end, int width, Row&& row, float** sums) const;
 
  private:
-
   int slots_ = 0;
   std::size_t count_ = 0;
-  std::vector<std::int32_t> head_;   // first contribution of a slot, -1: none
+  std::vector<std::int32_t> head_;  // first contribution of a slot, -1: none
   std::vector<std::int32_t> tail_;
   std::vector<std::int32_t> next_;   // the slot's next contribution, -1: last
   std::vector<std::int32_t> shard_;  // of a contribution

@@ -3,8 +3,8 @@
 
 namespace spar::table {
 
-/// A read-only view of consecutive rows of a table: row k is global row first_row + k, its values are data[k * stride .. k * stride + dim).
-/// stride may exceed dim (padding, optimiser state beside the values).
+/// A read-only view of consecutive rows of a table: row k is global row first_row + k, its values are data[k * stride
+/// .. k * stride + dim). stride may exceed dim (padding, optimiser state beside the values).
 struct RowBlock {
   const float* data = nullptr;
   Index first_row = 0;

@@ -5,7 +5,8 @@
 
 #include "spar/base/lanes.hpp"
 
-/// The logistic loss of margins, sixteen at a time in float (own polynomials: the bits depend on no mathematical library), one at a time in double.
+/// The logistic loss of margins, sixteen at a time in float (own polynomials: the bits depend on no mathematical
+/// library), one at a time in double.
 namespace spar::tape {
 
 namespace detail {
@@ -55,8 +56,8 @@ inline Lanes<float> log_of_one_plus(Lanes<float> x) {
 
 }  // namespace detail
 
-/// For margins s (logits): loss = softplus(-s) = log(1 + exp(-s)) and weight = -d loss / d s = sigmoid(-s). Margins below `floor` count as `floor` and have weight 0, as in the APR code's
-/// clip to [-80, 1e8].
+/// For margins s (logits): loss = softplus(-s) = log(1 + exp(-s)) and weight = -d loss / d s = sigmoid(-s). Margins
+/// below `floor` count as `floor` and have weight 0, as in the APR code's clip to [-80, 1e8].
 inline void logistic_terms(Lanes<float> s, float floor, Lanes<float>& loss, Lanes<float>& weight) {
   const Lanes<float> clipped = s < floor ? all_lanes(floor) : s;
   const Lanes<float> size = clipped < 0.0F ? -clipped : clipped;

@@ -4,8 +4,8 @@
 
 #include "spar/tape/tape.hpp"
 
-/// The operations of the tape. Each states the shapes it takes, throws spar::Bug naming itself and both shapes where they do not fit, and adds to the gradients of its inputs. Instantiated for
-/// float and double.
+/// The operations of the tape. Each states the shapes it takes, throws spar::Bug naming itself and both shapes where
+/// they do not fit, and adds to the gradients of its inputs. Instantiated for float and double.
 namespace spar::tape {
 
 /// a + b and a - b, elementwise; equal shapes.

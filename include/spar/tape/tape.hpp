@@ -5,8 +5,9 @@
 
 #include "spar/base/memory.hpp"
 
-/// Reverse-mode differentiation over row-major matrices. One tape serves one shard and step; it is reset, never rebuilt, and in the steady state allocates nothing.
-/// Tapes of float train; the same operations in double are what the finite-difference checks run.
+/// Reverse-mode differentiation over row-major matrices. One tape serves one shard and step; it is reset, never
+/// rebuilt, and in the steady state allocates nothing. Tapes of float train; the same operations in double are what the
+/// finite-difference checks run.
 namespace spar::tape {
 
 /// A view of rows x columns numbers; `stride` numbers from row to row.
@@ -54,9 +55,11 @@ class Tape {
 
   /// A matrix without gradient.
   Var constant(Matrix<T> value);
-  /// A matrix whose gradient is wanted: backward() leaves the sum in `gradient` (same shape; what it held before is lost).
+  /// A matrix whose gradient is wanted: backward() leaves the sum in `gradient` (same shape; what it held before is
+  /// lost).
   Var parameter(Matrix<T> value, Matrix<T> gradient);
-  /// The result of an operation: uninitialised rows x columns, padded to whole lines. `memory` (from arena()) is passed to `function`; `wanted`: whether any input needs a gradient.
+  /// The result of an operation: uninitialised rows x columns, padded to whole lines. `memory` (from arena()) is passed
+  /// to `function`; `wanted`: whether any input needs a gradient.
   Var result(int rows, int columns, bool wanted, Backward function, const void* memory);
 
   const Matrix<T>& value(Var v) const { return nodes_[static_cast<std::size_t>(v.id)].value; }
@@ -64,7 +67,8 @@ class Tape {
   /// The gradient of a value after backward(); zeros where the loss does not depend on it.
   const Matrix<T>& gradient(Var v);
 
-  /// For backward functions: the gradient of v, and whether the caller must assign every element (nothing has been added yet) instead of adding.
+  /// For backward functions: the gradient of v, and whether the caller must assign every element (nothing has been
+  /// added yet) instead of adding.
   Matrix<T> gradient_to_fill(Var v, bool& assign);
   /// The same for functions that only add: zeroed at the first call.
   Matrix<T> gradient_to_add(Var v);
@@ -74,8 +78,8 @@ class Tape {
 
   Arena& arena() { return arena_; }
 
-  /// A tap is a named place where a perturbation may be added. perturb() sets what is added at `name` until the next reset (a constant: nothing flows into it);
-  /// tap() gives x plus that, or x itself.
+  /// A tap is a named place where a perturbation may be added. perturb() sets what is added at `name` until the next
+  /// reset (a constant: nothing flows into it); tap() gives x plus that, or x itself.
   void perturb(const std::string& name, Matrix<T> delta);
   Var tap(const std::string& name, Var x);
 

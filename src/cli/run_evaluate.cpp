@@ -1,0 +1,172 @@
+#include <cstdio>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "spar/base/error.hpp"
+#include "spar/base/progress.hpp"
+#include "spar/base/threads.hpp"
+#include "spar/cli/run.hpp"
+#include "spar/evaluate/paired.hpp"
+#include "spar/evaluate/results.hpp"
+#include "spar/systems/run_directory.hpp"
+
+namespace spar::cli {
+
+namespace {
+
+// Samples of users are the same for all runs, whatever their seeds: only then can runs be compared user by user.
+constexpr std::uint64_t sample_seed = 1;
+
+struct Judged {
+  std::vector<evaluate::RunResult> runs;
+  int shards = 0;         // of the first run
+  Index total_users = 0;  // of the first run
+};
+
+// The identity of a run without its seed.
+std::string identity_without_seed(const systems::OpenRun& run) {
+  std::istringstream lines(systems::identity_of(run.recipe, run.header.content));
+  std::string rest;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("train.seed = ")) rest += line + "\n";
+  }
+  return rest;
+}
+
+Recipe with_overrides(const Recipe& recipe, const EvaluateOptions& options) {
+  Recipe changed = recipe;
+  if (!options.cutoffs.empty()) changed.set("evaluate.cutoffs", options.cutoffs);
+  if (!options.metrics.empty()) changed.set("evaluate.metrics", options.metrics);
+  if (!options.ties.empty()) changed.set("evaluate.ties", options.ties);
+  if (!options.protocol.empty()) changed.set("evaluate.protocol", options.protocol);
+  return changed;
+}
+
+void check_split(const systems::OpenRun& run, const std::string& split) {
+  const Index held_out = run.header.counts[split == "test" ? 2 : 1];
+  if (held_out > 0) return;
+  throw UserError(
+      fmt::format("{0}: {1} has no {2} interactions to judge by; --split {3} may have, or spar split {1} makes some",
+                  run.paths.directory, run.header.path, split, split == "test" ? "validation" : "test"));
+}
+
+evaluate::RunResult describe(const systems::OpenRun& run, const Recipe& recipe, const EvaluateOptions& options) {
+  evaluate::RunResult result;
+  result.run = run.paths.directory;
+  result.system = run.recipe.system();
+  result.data = run.header.name;
+  result.content = run.header.content;
+  result.group = identity_without_seed(run);
+  result.seed = run.recipe.has("train.seed") ? run.recipe.integer("train.seed") : 0;
+  result.split = options.split;
+  result.checkpoint = run.is_best ? "best" : "last";
+  result.epoch = run.epoch;
+  if (run.is_best) {
+    result.selected_by = run.recipe.text("evaluate.select_by");
+    result.selected_on = run.recipe.text("evaluate.select_on");
+  }
+  result.protocol = recipe.text("evaluate.protocol");
+  result.ties = recipe.text("evaluate.ties");
+  result.cold_items = recipe.flag("evaluate.cold_items");
+  result.sampled_users = options.users;
+  return result;
+}
+
+std::string user_values_path(const systems::OpenRun& run, const evaluate::RunResult& result) {
+  std::string name = result.file_name();
+  name.erase(name.rfind(".json"));
+  return run.paths.results() + "/" + name + ".users.tsv";
+}
+
+void judge(const comm::Communicator& communicator, const std::string& directory, const EvaluateOptions& options,
+           Judged& judged) {
+  const systems::OpenRun run = systems::open_run(communicator, directory, options.checkpoint);
+  Recipe recipe;
+  evaluate::EvaluationOptions evaluation;
+  comm::agree(communicator, [&] {
+    check_split(run, options.split);
+    recipe = with_overrides(run.recipe, options);
+    evaluation = systems::evaluation_options(recipe);
+    evaluation.per_user = options.per_user || options.runs.size() > 1;
+  });
+  const bool sampled = evaluation.protocol == evaluate::Protocol::sampled;
+  systems::RunLists lists =
+      systems::read_run_lists(communicator, *run.file, run.header, run.model, sampled, !evaluation.cold_items);
+  if (options.users > 0) {
+    lists.chosen_users = systems::choose_users(communicator, run.model.users->first_row(), run.model.users->rows(),
+                                               options.users, sample_seed);
+  }
+  evaluate::RunResult result = describe(run, recipe, options);
+  result.values = evaluate::evaluate(communicator, run.layout.shards, run.model.scorer(),
+                                     lists.evaluation(options.split, sampled), evaluation);
+  comm::agree(communicator, [&] {
+    if (communicator.is_root()) evaluate::save_result(run.paths.results(), result);
+  });
+  if (options.per_user) {
+    evaluate::save_user_values(
+        communicator, user_values_path(run, result), result.values,
+        [&](Index first, Index count) { return data::read_ids(*run.file, "/users/ids", first, count); });
+  }
+  if (judged.runs.empty()) {
+    judged.shards = run.layout.shards;
+    judged.total_users = run.header.users;
+  }
+  judged.runs.push_back(std::move(result));
+}
+
+// Each later run against the first.
+std::vector<evaluate::RunDifference> differences_of(const comm::Communicator& communicator, const Judged& judged,
+                                                    Progress& progress) {
+  std::vector<evaluate::RunDifference> differences;
+  const auto& runs = judged.runs;
+  for (std::size_t k = 1; k < runs.size(); ++k) {
+    const std::string obstacle = evaluate::obstacle_to_comparison(runs[0], runs[k]);
+    if (!obstacle.empty()) {
+      progress.line(fmt::format("no test of {} against {}: {}", runs[k].run, runs[0].run, obstacle));
+      continue;
+    }
+    differences.push_back({0, k,
+                           evaluate::compare_users(communicator, judged.shards, judged.total_users, runs[0].values,
+                                                   runs[k].values, runs[0].values.names)});
+  }
+  return differences;
+}
+
+std::string saved_line(const std::vector<evaluate::RunResult>& runs, bool per_user) {
+  const std::string name = runs.front().file_name();
+  for (const auto& run : runs) {
+    if (run.file_name() != name) return "saved in results/ of each run\n";
+  }
+  const std::string users = per_user ? fmt::format(" and {}.users.tsv", name.substr(0, name.rfind(".json"))) : "";
+  return fmt::format("saved results/{}{} in {}\n", name, users, runs.size() == 1 ? runs.front().run : "each run");
+}
+
+}  // namespace
+
+int run_evaluate(const comm::Communicator& communicator, const EvaluateOptions& options) {
+  set_threads(options.threads > 0 ? options.threads : available_processors());
+  Progress progress(options.progress_mode(), communicator.is_root());
+  Judged judged;
+  for (std::size_t k = 0; k < options.runs.size(); ++k) {
+    if (options.runs.size() > 1)
+      progress.status(fmt::format("evaluating {} ({} of {})", options.runs[k], k + 1, options.runs.size()));
+    judge(communicator, options.runs[k], options, judged);
+  }
+  const bool grouped = options.group == "seed";
+  std::vector<evaluate::RunDifference> differences;
+  if (!grouped) differences = differences_of(communicator, judged, progress);
+  if (!communicator.is_root()) return static_cast<int>(ExitCode::done);
+  std::string text;
+  if (options.json) {
+    text = judged.runs.size() == 1 && !grouped ? evaluate::run_json(judged.runs.front(), -1)
+                                               : evaluate::comparison_json(judged.runs, differences, grouped);
+  } else {
+    text = (grouped ? evaluate::group_table(judged.runs) : evaluate::run_table(judged.runs, differences)) +
+           saved_line(judged.runs, options.per_user);
+  }
+  std::fputs(text.c_str(), stdout);
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace spar::cli

@@ -1,0 +1,47 @@
+#include "split_options.hpp"
+
+namespace spar::cli {
+
+namespace {
+
+const std::vector<std::string>& split_names() {
+  using data_tools::SplitKind;
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> list;
+    for (const SplitKind kind : {SplitKind::leave_one_out, SplitKind::random_leave_one_out, SplitKind::ratio,
+                                 SplitKind::temporal, SplitKind::given, SplitKind::none}) {
+      list.emplace_back(data_tools::split_kind_name(kind));
+    }
+    return list;
+  }();
+  return names;
+}
+
+constexpr Bounds any_time{-9e18, 9e18};
+
+}  // namespace
+
+void SplitWords::apply(data_tools::SplitRules& rules) const {
+  if (!split.empty()) rules.split = data_tools::parse_split_kind("--split", split);
+  if (!validation.empty()) rules.validation = data_tools::parse_split_kind("--validation", validation);
+}
+
+void declare_split(OptionSet& set, SplitWords& words, data_tools::SplitRules& rules) {
+  set.choice("--split", split_names(), words.split,
+             "How the test part is made; default: given where there is one, else leave-one-out");
+  set.choice("--validation", split_names(), words.validation,
+             "How the validation part is made; default: given where there is one, else as the test part");
+  set.real("--test-ratio", "X", rules.test_ratio, {0, 1}, "ratio, temporal: share of the test part");
+  set.real("--validation-ratio", "X", rules.validation_ratio, {0, 1}, "ratio, temporal: share of the validation part");
+  set.integer("--test-from", "TIME", rules.test_from, any_time, "temporal: first time of the test part");
+  set.integer("--validation-from", "TIME", rules.validation_from, any_time,
+              "temporal: first time of the validation part");
+  set.real("--min-rating", "X", rules.min_rating, {-1e300, 1e300}, "Drop interactions rated lower");
+  set.integer("--min-user", "N", rules.min_user, at_least(0), "Drop users with fewer interactions, counted once");
+  set.integer("--min-item", "N", rules.min_item, at_least(0), "Drop items with fewer interactions, counted once");
+  set.integer("--k-core", "N", rules.k_core, at_least(0),
+              "Drop users and items with fewer interactions, until none is left");
+  set.seed("--seed", rules.seed, "Fixes the random draws of the split");
+}
+
+}  // namespace spar::cli

@@ -1,0 +1,23 @@
+#include <memory>
+
+#include "verb_list.hpp"
+
+#include "spar/cli/run.hpp"
+
+namespace spar::cli {
+
+Verb attack_verb() {
+  Verb verb;
+  verb.name = "attack";
+  verb.sentence = "Perturb the vectors of runs and print their metrics against the size of the perturbation";
+  verb.examples = {"spar attack runs/bpr-mf-ml-100k --method fgm --epsilon 0.5,1,2",
+                   "mpirun -n 4 spar attack runs/apr-ml-100k --method pgd --steps 25 --ball row_l2 --json"};
+  verb.declare = [](OptionSet& set) {
+    auto options = std::make_shared<AttackOptions>();
+    declare(set, *options);
+    return Action{{}, [options](const comm::Communicator& communicator) { return run_attack(communicator, *options); }};
+  };
+  return verb;
+}
+
+}  // namespace spar::cli

@@ -1,0 +1,89 @@
+#include "spar/systems/run_plan.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "spar/base/error.hpp"
+#include "spar/systems/factor_model.hpp"
+
+namespace spar::systems {
+
+namespace {
+
+// Resident size of a rank before it has read anything: program, shared libraries, MPI's buffers.
+constexpr std::int64_t program_bytes = std::int64_t{60} << 20;
+// What one thread scores, products and selection together; low on purpose.
+constexpr double scoring_flops = 2e10;
+constexpr int steps_in_flight = 3;
+
+// The largest share of `total` in a block of `count` of `shards` shards.
+std::int64_t share(std::int64_t total, int count, int shards) { return (total * count + shards - 1) / shards; }
+
+std::int64_t buffer_bytes(const Recipe& recipe, const RunPlan& plan, const table::RowShape& user, const table::RowShape& item, int rank_shards,
+                          std::int64_t triples_per_shard) {
+  const std::int64_t triples = triples_per_shard * rank_shards;
+  const bool pipeline = recipe.integer("parallel.pipeline") == 1;
+  const bool two_passes = recipe.has("adversary.scope") && recipe.text("adversary.scope") != "sample";
+  const std::int64_t user_row = user.width() * 4;
+  const std::int64_t item_row = item.width() * 4;
+  const int sets = pipeline ? steps_in_flight : 1;
+  std::int64_t bytes = sets * 2 * triples * item_row * (two_passes ? 2 : 1);
+  if (two_passes || pipeline) bytes += sets * triples * user_row;
+  if (pipeline) bytes += steps_in_flight * triples * (user_row + 2 * item_row);
+  if (two_passes) bytes += 2 * triples * item_row;
+  if (plan.ranks > 1) bytes += 4 * triples * item_row * (two_passes ? 3 : 2);
+  constexpr std::int64_t words_per_triple = 3 * (3 * 4 + 8 + 2 * 8) + 2 * (4 * 4 + 3 * 8);  // micro-batches, slots, places, chains
+  return bytes + triples * words_per_triple;
+}
+
+}  // namespace
+
+RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int threads) {
+  RunPlan plan;
+  plan.ranks = ranks;
+  plan.threads = threads;
+  plan.shards = resolve_shards(recipe);
+  if (ranks > plan.shards) {
+    throw UserError(fmt::format("{0} ranks need at least {0} shards, but parallel.shards = {1}: add --set parallel.shards={2} (a new experiment: its numbers differ)", ranks,
+                                plan.shards, std::bit_ceil(static_cast<unsigned>(ranks))));
+  }
+  const ShardLayout layout{plan.shards, ranks};
+  int most_shards = 0;
+  for (int r = 0; r < ranks; ++r) most_shards = std::max(most_shards, layout.shard_count(r));
+  const bool counts = recipe.system() == "popularity";
+  const auto optimizer = optimizer_of(recipe);
+  table::RowShape user = user_shape(recipe);
+  table::RowShape item = item_shape(recipe);
+  user.blocks = item.blocks = optim::state_blocks(optimizer.rule);
+  const Index users = share(data.users, most_shards, plan.shards);
+  const Index items = share(data.items, most_shards, plan.shards);
+  plan.tables = table::Table::bytes(users, user) + table::Table::bytes(items, item);
+  const std::int64_t train = share(data.counts[0], most_shards, plan.shards);
+  const std::int64_t held_out = share(data.counts[1] + data.counts[2], most_shards, plan.shards);
+  plan.pairs = train * (counts ? 4 : 12) + held_out * 4 + 3 * (users + 1) * 8;
+  plan.evaluation = evaluate::evaluation_bytes(user.dim, users, items, evaluation_options(recipe));
+  plan.program = program_bytes;
+  const int state = 1 + user.blocks;
+  plan.checkpoint = 4 * state * (data.users * user.dim + data.items * (item.dim + (item.has_bias ? 1 : 0)));
+  const double flops = 2.0 * user.dim * static_cast<double>(data.items) / (scoring_flops * ranks * threads);
+  plan.full_evaluation_seconds = flops * static_cast<double>(data.users);
+  plan.validation_seconds = plan.full_evaluation_seconds;
+  plan.checkpoints_kept = 1;
+  if (counts) return plan;
+  plan.batch_size = recipe.integer("train.batch_size");
+  const std::int64_t steps = std::max<std::int64_t>(1, (data.counts[0] + plan.batch_size - 1) / plan.batch_size);
+  const std::int64_t triples = (share(data.counts[0], 1, plan.shards) + steps - 1) / steps;
+  plan.buffers = buffer_bytes(recipe, plan, user, item, most_shards, triples) + items * 8;  // and the stamps of the item owners
+  const double away = ranks == 1 ? 0.0 : static_cast<double>(ranks - 1) / ranks;
+  const int row_messages = recipe.has("adversary.scope") && recipe.text("adversary.scope") == "batch" ? 4 : 2;
+  plan.sent_per_step = static_cast<std::int64_t>(2.0 * away * static_cast<double>(triples * most_shards) * (8 + row_messages * item.width() * 4));
+  const Index chosen = recipe.integer("evaluate.validation_users");
+  if (chosen > 0) plan.validation_seconds = flops * static_cast<double>(std::min(chosen, data.users));
+  plan.checkpoints_kept = static_cast<int>(recipe.integer("checkpoint.keep")) + static_cast<int>(plan_of(recipe).stages.size());
+  return plan;
+}
+
+}  // namespace spar::systems

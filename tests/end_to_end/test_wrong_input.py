@@ -1,0 +1,180 @@
+"""Wrong files, recipes and places: one sentence on stderr, printed once on any number of ranks, the promised exit code, and nothing left behind."""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import h5py
+
+SPAR = os.environ["SPAR_PROGRAM"]
+
+
+def run(*words, ranks=0, **options):
+    launcher = ["mpirun", "-q", "-n", str(ranks)] if ranks else []
+    return subprocess.run([*launcher, SPAR, *words], capture_output=True, text=True, timeout=120, **options)
+
+
+class WrongInput(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.root = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.root.name)
+        cls.data = cls.folder / "d.h5"
+        made = run("synth", "--users", "211", "--items", "97", "--interactions", "2003", "--to", str(cls.data))
+        assert made.returncode == 0, made.stderr
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.root.cleanup()
+
+    def refused(self, sentence, *words, code=2, ranks=(0, 3), leaves=()):
+        """`sentence` is a regular expression; FOLDER in it is the scratch folder."""
+        pattern = "spar: error: " + sentence.replace("FOLDER", re.escape(str(self.folder))) + "\n"
+        before = sorted(self.folder.rglob("*"))
+        for count in ranks:
+            with self.subTest(words=words, ranks=count):
+                result = run(*[str(word) for word in words], ranks=count)
+                self.assertRegex(result.stderr, re.compile(r"\A" + pattern + r"\Z"))
+                self.assertEqual(result.returncode, code)
+                self.assertEqual(result.stdout, "")
+                self.assertEqual([path for path in sorted(self.folder.rglob("*")) if path.name not in leaves], before)
+
+    def train(self, data, *more):
+        return ["train", "apr", "--data", str(data), "--run", str(self.folder / "run"), "--progress", "none", *more]
+
+    def changed(self, name, change):
+        path = self.folder / name
+        shutil.copy(self.data, path)
+        with h5py.File(path, "r+") as file:
+            change(file)
+        return path
+
+    # Files
+
+    def test_missing_file(self):
+        self.refused("cannot read FOLDER/no.h5: no such file or directory", *self.train(self.folder / "no.h5"))
+        self.refused("cannot read FOLDER/no.h5: no such file or directory", "inspect", self.folder / "no.h5")
+
+    def test_not_hdf5(self):
+        path = self.folder / "text.h5"
+        path.write_text("user,item\n1,2\n")
+        self.refused(r"FOLDER/text.h5 is not an HDF5 file \(spar-dataset is needed\)", *self.train(path))
+
+    def test_hdf5_of_another_kind(self):
+        path = self.folder / "other.h5"
+        with h5py.File(path, "w") as file:
+            file["x"] = [1, 2, 3]
+        self.refused("FOLDER/other.h5 .*spar-dataset.*", *self.train(path))
+        path = self.changed("kind.h5", lambda file: file.attrs.modify("format", b"spar-other"))
+        self.refused('FOLDER/kind.h5 is a "spar-other" file, where a "spar-dataset" file is needed', *self.train(path))
+
+    def test_newer_version(self):
+        path = self.changed("new.h5", lambda file: file.attrs.modify("version", 7))
+        self.refused("FOLDER/new.h5 .*version 7.*", *self.train(path))
+
+    def test_truncated_file(self):
+        path = self.folder / "short.h5"
+        path.write_bytes(self.data.read_bytes()[:-5000])
+        self.refused("FOLDER/short.h5 is truncated: it has [0-9]+ of its [0-9]+ bytes", *self.train(path))
+
+    def test_checksum_mismatch(self):
+        def flip(file):
+            values = file["train/items"]
+            values[1000] = (values[1000] + 1) % 97
+
+        path = self.changed("flipped.h5", flip)
+        sentence = ("FOLDER/flipped.h5 is damaged: the checksum of array /train/items does not match in rows [0-9]+ to [0-9]+; "
+                    "make the file again or take a sound copy")
+        self.refused(sentence, "inspect", path)
+        self.refused(sentence, *self.train(path), leaves=("run", "checkpoints", "run.lock"))
+        shutil.rmtree(self.folder / "run", ignore_errors=True)
+
+    def test_unreadable_line(self):
+        path = self.folder / "log.csv"
+        path.write_text("user,item,rating\n1,2,3\n1,7,good\n")
+        self.refused("FOLDER/log.csv, line 3.*good.*", "import", "delimited", path, "--to", self.folder / "log.h5")
+
+    def test_no_interactions_left(self):
+        path = self.folder / "few.csv"
+        path.write_text("user,item,rating\n1,2,3\n1,7,4\n")
+        self.refused("no interactions are left of 2 read.*", "import", "delimited", path, "--min-rating", "5", "--to", self.folder / "few.h5")
+
+    # Recipes
+
+    def test_unknown_recipe_setting_and_value(self):
+        data = ["--data", str(self.data)]
+        self.refused(r"there is no recipe arp: did you mean apr\?", "train", "arp", *data)
+        self.refused(r"--set: unknown setting train.epoch: did you mean train.epochs\?", *self.train(self.data, "--set", "train.epoch=2"))
+        self.refused("--set: adversary.epsilon = -1.0 is out of range: it must be 0 or more", *self.train(self.data, "--set", "adversary.epsilon=-1"))
+        self.refused("--set: adversary.epsilon is no setting of bpr-mf, only of apr", "train", "bpr-mf", *data, "--set", "adversary.epsilon=1")
+
+    def test_mistakes_in_a_recipe_file_are_named_by_line_and_column(self):
+        path = self.folder / "my.toml"
+        for text, sentence in (
+            ('system = "apr"\n[adversary]\nepsilom = 1\n', r"FOLDER/my.toml:3:11: unknown setting adversary.epsilom: did you mean adversary.epsilon\?"),
+            ('system = "abr"\n', r'FOLDER/my.toml:1:10: unknown system "abr": did you mean apr\?'),
+            ('system = "apr"\n[train]\nseed = "one"\n', 'FOLDER/my.toml:3:8: train.seed = "one" has the wrong type: it must be an integer'),
+            ('system = "apr"\n[train\n', "FOLDER/my.toml:2:7: not TOML: .*"),
+        ):
+            path.write_text(text)
+            self.refused(sentence, "train", path, "--data", self.data)
+
+    # Launches and places
+
+    def test_more_ranks_than_shards(self):
+        self.refused(r"3 ranks need at least 3 shards, but parallel.shards = 2: add --set parallel.shards=4 \(a new experiment: its numbers differ\)",
+                     *self.train(self.data, "--set", "parallel.shards=2"), ranks=(3,))
+
+    def test_a_run_of_another_identity(self):
+        place = ["--run", str(self.folder / "held"), "--set", "train.epochs=1", "--set", "game.pretrain_epochs=1", "--progress", "none"]
+        first = run("train", "apr", "--data", str(self.data), *place)
+        self.assertEqual(first.returncode, 0, first.stderr)
+        self.refused("FOLDER/held has adversary.epsilon = 0.5, this command 1.*: choose another --run, or drop the --set to go on at epoch 2",
+                     "train", "apr", "--data", self.data, *place, "--set", "adversary.epsilon=1", leaves=("run.lock",))
+        shutil.rmtree(self.folder / "held")
+
+    def test_a_run_directory_that_cannot_be(self):
+        self.refused("cannot create the directory FOLDER/d.h5/run/checkpoints: not a directory",
+                     "train", "apr", "--data", self.data, "--run", self.data / "run", "--progress", "none")
+
+    def test_a_target_that_cannot_be_written(self):
+        self.refused("cannot write FOLDER/none/x.h5: no such file or directory", "synth", "--users", "50", "--items", "50", "--interactions", "500",
+                     "--to", self.folder / "none" / "x.h5")
+
+    def test_two_jobs_on_one_run_directory(self):
+        place = ["train", "apr", "--data", str(self.data), "--run", str(self.folder / "shared"), "--set", "evaluate.patience=0", "--progress", "none"]
+        first = subprocess.Popen([SPAR, *place, "--set", "train.epochs=1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            lock = self.folder / "shared" / "run.lock"
+            for _ in range(300):
+                if lock.exists():
+                    break
+                time.sleep(0.1)
+            for count in (0, 2):
+                second = run(*place, ranks=count)
+                self.assertRegex(second.stderr, r"\Aspar: error: [^\n]*shared[^\n]*\n\Z")
+                self.assertIn(str(first.pid), second.stderr)
+                self.assertEqual(second.returncode, 2)
+        finally:
+            first.send_signal(signal.SIGUSR1)
+            _, errors = first.communicate(timeout=60)
+        self.assertEqual(first.returncode, 75, errors)
+        shutil.rmtree(self.folder / "shared")
+
+    # Training
+
+    def test_training_that_diverges(self):
+        for count in (0, 2):
+            result = run(*self.train(self.data, "--set", "optimizer.name=sgd", "--set", "optimizer.learning_rate=1e30"), ranks=count)
+            self.assertRegex(result.stderr, r"\Aspar: error: training diverged: [^\n]* not finite at epoch 1, step [0-9]+ \(table (user|item)\)[^\n]*\n\Z")
+            self.assertEqual(result.returncode, 4)
+            shutil.rmtree(self.folder / "run")
+
+
+if __name__ == "__main__":
+    unittest.main()
