@@ -139,7 +139,8 @@ void TrainingRun::build() {
                                    recipe_.system() != "popularity" && !evaluation_.cold_items);
   if (recipe_.system() == "popularity") return;
   if (!recipe_.text("model.init").empty() && !resume_) {
-    const std::string note = systems::load_start_vectors(communicator_, recipe_.text("model.init"), *file_, header_, model_);
+    const std::string note =
+        systems::load_start_vectors(communicator_, recipe_.text("model.init"), *file_, header_, model_);
     if (!note.empty()) progress_.line("warning: " + note);
   }
   game::PairwiseSetup setup;
@@ -161,20 +162,23 @@ void TrainingRun::build() {
 }
 
 void TrainingRun::find_resume() {
+  resume_ = game::find_resume_point(communicator_, paths_.checkpoints(),
+                                    [&](const std::string& w) { progress_.line("warning: " + w); });
   comm::agree(communicator_, [&] {
-    if (fs::exists(paths_.recipe())) {
-      resume_ =
-          game::find_resume_point(paths_.checkpoints(), [&](const std::string& w) { progress_.line("warning: " + w); });
-      if (!resume_) return;
-      const auto difference = systems::identity_difference(paths_.directory, resume_->manifest.info.identity, identity_,
-                                                           resume_->progress.epoch + 1);
-      if (difference) throw UserError(*difference);
-    }
+    if (!resume_) return;
+    const auto difference = systems::identity_difference(paths_.directory, resume_->manifest.info.identity, identity_,
+                                                         resume_->progress.epoch + 1);
+    if (difference) throw UserError(*difference);
   });
 }
 
 game::RunPlace TrainingRun::place() {
-  return {paths_.checkpoints(), lock_->nonce(), [this] { return lock_->still_owner(); }, recipe_.toml(), identity_};
+  return {paths_.checkpoints(), lock_->nonce(),
+          [this] {
+            lock_->touch();
+            return lock_->still_owner();
+          },
+          recipe_.toml(), identity_};
 }
 
 void TrainingRun::print_first_lines(const std::optional<game::ResumePoint>& resume) {
@@ -222,6 +226,7 @@ report::RunStart TrainingRun::start_line() const {
 }
 
 double TrainingRun::validate(std::int64_t, const std::string&) {
+  lock_->touch();
   const double begin = now();
   const std::string& split = recipe_.text("evaluate.select_on");
   auto lists = lists_.evaluation(split, evaluation_.protocol == evaluate::Protocol::sampled);

@@ -34,14 +34,18 @@ std::vector<double> all_shards(const comm::Communicator& communicator, const std
 
 }  // namespace
 
-std::optional<ResumePoint> find_resume_point(const std::string& checkpoints,
+std::optional<ResumePoint> find_resume_point(const comm::Communicator& communicator, const std::string& checkpoints,
                                              const std::function<void(const std::string&)>& warn) {
-  for (const auto& manifest : store::list_checkpoints(checkpoints)) {
+  std::vector<std::string> damaged;
+  const auto manifests = store::list_checkpoints(communicator, checkpoints, &damaged);
+  for (const std::string& sentence : damaged) warn("skipping a damaged checkpoint: " + sentence);
+  for (const auto& manifest : manifests) {
     try {
-      store::verify_checkpoint(manifest);
+      store::verify_checkpoint(communicator, manifest);
       return ResumePoint{manifest, TrainingProgress::parse(manifest.info.progress)};
     } catch (const Error& error) {
-      if (warn) warn(fmt::format("skipping a damaged checkpoint: {}", error.what()));
+      if (error.code() != ExitCode::usage) throw;
+      warn(fmt::format("skipping a damaged checkpoint: {}", error.what()));
     }
   }
   return std::nullopt;

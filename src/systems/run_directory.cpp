@@ -36,17 +36,19 @@ void check_directory(const RunPaths& paths) {
 // The checkpoint that `which` names: the newest, or the best of the last stage that has one.
 store::CheckpointManifest choose_checkpoint(const RunPaths& paths, const std::string& which,
                                             game::TrainingProgress& progress, bool& is_best) {
-  const auto newest = game::find_resume_point(paths.checkpoints(), nullptr);
-  if (!newest) throw UserError(fmt::format("{}: has no checkpoint yet; let spar train reach one", paths.directory));
-  progress = newest->progress;
+  // Loading compares every checksum, so the list need not.
+  const auto checkpoints = store::list_checkpoints(paths.checkpoints());
+  if (checkpoints.empty())
+    throw UserError(fmt::format("{}: has no checkpoint yet; let spar train reach one", paths.directory));
+  progress = game::TrainingProgress::parse(checkpoints.front().info.progress);
   is_best = false;
-  if (which != "best") return newest->manifest;
+  if (which != "best") return checkpoints.front();
   for (auto best = progress.best.rbegin(); best != progress.best.rend(); ++best) {
     if (best->epoch < 0) continue;
     is_best = true;
     return store::read_manifest(paths.checkpoints() + "/" + best->checkpoint);
   }
-  return newest->manifest;
+  return checkpoints.front();
 }
 
 }  // namespace

@@ -104,12 +104,13 @@ struct TrainingProgress {
 
 enum class Outcome { done, stopped };
 
-/// The progress of the newest sound checkpoint of a run, and where it is; nothing for a new run. Any rank may ask.
+/// The progress of the newest sound checkpoint of a run, and where it is; nothing for a new run.
+/// Every byte of it has been compared with its checksum; damaged ones are skipped with a warning. Collective.
 struct ResumePoint {
   store::CheckpointManifest manifest;
   TrainingProgress progress;
 };
-std::optional<ResumePoint> find_resume_point(const std::string& checkpoints,
+std::optional<ResumePoint> find_resume_point(const comm::Communicator& communicator, const std::string& checkpoints,
                                              const std::function<void(const std::string&)>& warn);
 
 class Trainer {
