@@ -22,8 +22,7 @@ void Chunk::clear_rows() {
   line_error.reset();
 }
 
-ChunkReader::ChunkReader(TextSource& source, int input, std::size_t chunk_bytes)
-    : source_(source), input_(input), chunk_bytes_(chunk_bytes) {}
+ChunkReader::ChunkReader(TextSource& source, std::size_t chunk_bytes) : source_(source), chunk_bytes_(chunk_bytes) {}
 
 std::size_t ChunkReader::fill(Chunk& chunk, std::size_t size) {
   if (chunk.text.size() < chunk_bytes_ + size + slack) chunk.text.resize(chunk_bytes_ + size + slack);
@@ -42,7 +41,6 @@ bool ChunkReader::next(Chunk& chunk) {
   if (over_) return false;
   chunk.clear_rows();
   chunk.broken.clear();
-  chunk.input = input_;
   chunk.first = first_;
   first_ = false;
   if (chunk.text.size() < rest_.size() + slack) chunk.text.resize(rest_.size() + slack);

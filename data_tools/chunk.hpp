@@ -37,7 +37,6 @@ struct LineError {
 };
 
 struct Chunk {
-  int input = 0;                     ///< which input file
   bool first = false, last = false;  ///< of its input
   std::vector<char> text;            ///< text[0 .. size), ending in '\n'; at least 16 readable bytes follow
   std::size_t size = 0;
@@ -56,7 +55,7 @@ struct Chunk {
 /// Cuts one text into chunks at line ends.
 class ChunkReader {
  public:
-  ChunkReader(TextSource& source, int input, std::size_t chunk_bytes);
+  ChunkReader(TextSource& source, std::size_t chunk_bytes);
   /// Fills the next chunk; false when the text is over. A failure to read is stored in chunk.broken, behind the lines
   /// that were still whole.
   bool next(Chunk& chunk);
@@ -65,7 +64,6 @@ class ChunkReader {
   std::size_t fill(Chunk& chunk, std::size_t size);
 
   TextSource& source_;
-  int input_;
   std::size_t chunk_bytes_;
   std::vector<char> rest_;  ///< the unfinished line behind the last chunk
   bool first_ = true;

@@ -214,7 +214,7 @@ Records read_inputs(std::vector<Input>& inputs, const Schema& schema, const Spil
     if (!input.source) input.source = TextSource::open(input.path);
     ImportReport::Input entry{input.source->name(), input_part_name(input.part), input.describe(), 0, 0, 0};
     InputStages stages(input, input.source->name(), records, entry, rows, ordered);
-    ChunkReader reader(*input.source, 0, chunk_bytes);
+    ChunkReader reader(*input.source, chunk_bytes);
     try {
       if (threads() == 1) {
         run_serially(reader, input, stages);

@@ -18,26 +18,26 @@ struct ByteSeparator {
   char byte;
   bool quoting;
   bool at(const char* p) const { return *p == byte; }
-  const char* over(const char* p) const { return p + 1; }
-  const char* line_start(const char* p) const { return p; }
+  char* over(char* p) const { return p + 1; }
+  char* line_start(char* p) const { return p; }
 };
 
 struct BlankSeparator {
   static constexpr bool quoting = false;
   bool at(const char* p) const { return *p == ' ' || *p == '\t'; }
-  const char* over(const char* p) const {
+  char* over(char* p) const {
     while (at(p)) ++p;
     return p;
   }
-  const char* line_start(const char* p) const { return over(p); }
+  char* line_start(char* p) const { return over(p); }
 };
 
 struct TextSeparator {
   const std::string& text;
   static constexpr bool quoting = false;
   bool at(const char* p) const { return *p == text[0] && std::memcmp(p, text.data(), text.size()) == 0; }
-  const char* over(const char* p) const { return p + text.size(); }
-  const char* line_start(const char* p) const { return p; }
+  char* over(char* p) const { return p + text.size(); }
+  char* line_start(char* p) const { return p; }
 };
 
 /// Reads the fields of one chunk's lines. A reading function takes the start of a field and returns its end, which is a
@@ -52,7 +52,7 @@ class RowReader {
     char* p = chunk_.text.data() + begin;
     char* const end = chunk_.text.data() + chunk_.size;
     while (p < end) {
-      if (!read_line(p, end)) return;
+      if (!read_line(p)) return;
       if (*p != '\n') p = static_cast<char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
       ++p;
       ++chunk_.lines;
@@ -60,8 +60,8 @@ class RowReader {
   }
 
  private:
-  bool read_line(char*& place, char* end) {
-    char* p = const_cast<char*>(separators_.line_start(place));
+  bool read_line(char*& place) {
+    char* p = separators_.line_start(place);
     if ((*p == '\n' || is_blank(*p)) && is_empty_line(p)) {
       ++chunk_.empty_lines;
       place = p;
@@ -69,11 +69,11 @@ class RowReader {
     }
     const std::size_t count = layout_.roles.size();
     for (column_ = 0;;) {
-      p = read_field(p, end);
+      p = read_field(p);
       if (p == nullptr) return false;
       if (++column_ == count) break;
       if (!separators_.at(p)) return missing();
-      p = const_cast<char*>(separators_.over(p));
+      p = separators_.over(p);
     }
     place = p;
     return true;
@@ -84,7 +84,7 @@ class RowReader {
     return *p == '\n';
   }
 
-  char* read_field(char* p, char* end) {
+  char* read_field(char* p) {
     switch (layout_.roles[column_]) {
       case Role::user:
         return read_id(p, chunk_.users);
@@ -97,8 +97,7 @@ class RowReader {
       case Role::skip:
         break;
     }
-    static_cast<void>(end);
-    return const_cast<char*>(skip_field(p));
+    return skip_field(p);
   }
 
   /// The end of the line counts as a field's end; a carriage return before it is passed over.
@@ -189,11 +188,10 @@ class RowReader {
     return field.next;
   }
 
-  const char* skip_field(char* p) {
+  char* skip_field(char* p) {
     if (separators_.quoting && *p == '"') return take_field(p).next;
-    const char* q = p;
-    while (*q != '\n' && !separators_.at(q)) ++q;
-    return q;
+    while (*p != '\n' && !separators_.at(p)) ++p;
+    return p;
   }
 
   struct Field {

@@ -1,3 +1,6 @@
+#include <csignal>
+#include <sys/resource.h>
+
 #include "import_fixture.hpp"
 #include <boost/test/unit_test.hpp>
 
@@ -5,6 +8,28 @@ using namespace spar;
 using namespace spar::test;
 using data_tools::ImportOptions;
 using data_tools::SplitKind;
+
+namespace {
+
+/// Files cannot grow beyond `bytes` for as long as it lives: the nearest thing to a full disk.
+class SmallDisk {
+ public:
+  explicit SmallDisk(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit small{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+  }
+  ~SmallDisk() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  void (*handler_)(int);
+  rlimit before_{};
+};
+
+}  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(import_errors, ImportFixture)
 
@@ -193,6 +218,23 @@ BOOST_AUTO_TEST_CASE(a_target_that_cannot_be_written_is_named_before_anything_is
   BOOST_CHECK(failure(options, ExitCode::environment).starts_with("/proc/sys cannot be written: "));
   options.to.clear();
   BOOST_CHECK_EQUAL(failure(options), "there is no file to write to: add --to FILE");
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_leaves_nothing_behind) {
+  std::string text;
+  for (int k = 0; k < 60000; ++k) text += std::to_string(k % 1000) + "\t" + std::to_string(k % 777) + "\n";
+  ImportOptions options = this->options("delimited", write("rows.tsv", text));
+  const SmallDisk disk(100000);
+  options.memory = 0;
+  for (options.threads = 1; options.threads <= 2; ++options.threads) {
+    const std::string sentence = failure(options, ExitCode::environment);
+    BOOST_CHECK_MESSAGE(
+        sentence.starts_with("temporary data in ") && sentence.ends_with(" cannot be written: File too large"),
+        sentence);
+  }
+  options.memory = -1;
+  const std::string sentence = failure(options, ExitCode::environment);
+  BOOST_CHECK_MESSAGE(sentence.find("target.h5") != std::string::npos, sentence);
 }
 
 BOOST_AUTO_TEST_CASE(options_that_do_not_fit_each_other_are_refused) {
