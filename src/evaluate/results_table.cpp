@@ -38,10 +38,14 @@ std::vector<Row> turned(const std::vector<Row>& rows) {
   return columns;
 }
 
-std::string render(std::vector<Row> rows) {
+bool is_too_wide(const std::vector<Row>& rows) {
   std::size_t total = 0;
   for (const std::size_t width : widths_of(rows)) total += width + 2;
-  if (total > widest_table) rows = turned(rows);
+  return total > widest_table;
+}
+
+std::string render(std::vector<Row> rows) {
+  if (is_too_wide(rows)) rows = turned(rows);
   const auto widths = widths_of(rows);
   std::string text;
   for (const Row& row : rows) {
@@ -97,6 +101,31 @@ std::string statements(const std::vector<RunResult>& runs) {
   return text;
 }
 
+// One run with many columns: metrics by cut-offs; what has none stands under "all".
+std::vector<Row> by_cutoff(const RunResult& run, const std::string& label) {
+  std::vector<Row> rows{{fmt::format("{}, epoch {}", label, run.epoch)}};
+  const auto place = [](auto& list, const auto& is_it, const auto& otherwise) {
+    const auto found = std::find_if(list.begin(), list.end(), is_it);
+    if (found != list.end()) return static_cast<std::size_t>(found - list.begin());
+    list.push_back(otherwise);
+    return list.size() - 1;
+  };
+  for (const std::string& name : run.values.names) {
+    const std::size_t at = name.find('@');
+    const std::string metric = name.substr(0, at);
+    const std::string cutoff = at == std::string::npos ? "all" : name.substr(at);
+    const std::size_t column = place(
+        rows.front(), [&](const std::string& title) { return title == cutoff; }, cutoff);
+    const std::size_t row = place(
+        rows, [&](const Row& one) { return one.front() == metric; }, Row{metric});
+    const MetricValue& value = run.values.metrics.at(name);
+    rows[row].resize(std::max(rows[row].size(), column + 1));
+    rows[row][column] = value_text(value.mean, value.standard_error);
+  }
+  for (Row& row : rows) row.resize(rows.front().size());
+  return rows;
+}
+
 }  // namespace
 
 std::string run_table(const std::vector<RunResult>& runs, const std::vector<RunDifference>& differences) {
@@ -119,7 +148,8 @@ std::string run_table(const std::vector<RunResult>& runs, const std::vector<RunD
         runs.size() == 2 ? "difference" : fmt::format("{} - {}", labels[difference.second], labels[difference.first]);
     add_test(rows, title, "paired t, p", difference.tests);
   }
-  std::string text = statements(runs) + render(rows);
+  const bool fold = runs.size() == 1 && is_too_wide(rows);
+  std::string text = statements(runs) + render(fold ? by_cutoff(runs.front(), labels.front()) : rows);
   if (!differences.empty()) text += "p: over users; other seeds may differ more (--group seed)\n";
   return text;
 }

@@ -76,17 +76,26 @@ BOOST_AUTO_TEST_CASE(a_table_states_how_it_was_made_and_tests_the_difference) {
              "p: over users; other seeds may differ more (--group seed)\n");
 }
 
-BOOST_AUTO_TEST_CASE(a_table_with_many_metrics_is_turned) {
+BOOST_AUTO_TEST_CASE(a_wide_table_of_one_run_has_cut_offs_as_columns_and_one_of_several_runs_is_turned) {
   RunResult run = make_run("runs/apr", 1, 0.1, 0.2);
-  for (int k = 11; k < 20; ++k) {
-    run.values.names.push_back("hr@" + std::to_string(k));
-    run.values.metrics[run.values.names.back()] = {0.5, undefined};
+  for (const char* name : {"hr@50", "ndcg@50", "hr@100", "ndcg@100", "recall@10", "recall@50", "recall@100", "auc"}) {
+    run.values.names.push_back(name);
+    run.values.metrics[name] = {0.5, undefined};
   }
-  const std::string table = evaluate::run_table({run}, {});
-  BOOST_TEST(
-      table.find("run      apr\nepoch    131\nhr@10    0.1000 ±0.0114\nndcg@10  0.2000 ±0.0061\nhr@11    0.5000\n") !=
-          std::string::npos,
-      table);
+  const std::string one = evaluate::run_table({run}, {});
+  BOOST_TEST(one.find("apr, epoch 131  @10             @50     @100    all\n"
+                      "hr              0.1000 ±0.0114  0.5000  0.5000\n"
+                      "ndcg            0.2000 ±0.0061  0.5000  0.5000\n"
+                      "recall          0.5000          0.5000  0.5000\n"
+                      "auc                                             0.5000\n") != std::string::npos,
+             one);
+  RunResult other = run;
+  other.run = "runs/bpr";
+  const std::string two = evaluate::run_table({run, other}, {});
+  BOOST_TEST(two.find("run         apr             bpr\n"
+                      "epoch       131             131\n"
+                      "hr@10       0.1000 ±0.0114  0.1000 ±0.0114\n") != std::string::npos,
+             two);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_usual_is_said) {
