@@ -11,7 +11,7 @@ namespace spar::evaluate {
 
 namespace {
 
-constexpr std::int64_t fetch_bytes = std::int64_t{16} << 20;
+constexpr std::int64_t fetch_bytes = std::int64_t{4} << 20;
 
 // What travels for an item: its row, its bias, whether training has it.
 std::size_t record_floats(int dim) {

@@ -7,7 +7,7 @@
 #include "spar/catalogue/lanes.hpp"
 #include "spar/table/row_block.hpp"
 
-/// The scores of many users and many items (docs/architecture.md, "Scores"). score(u, i) = fma(u_k, i_k, ...) over the
+/// The scores of many users and many items (docs/evaluation.md). score(u, i) = fma(u_k, i_k, ...) over the
 /// depth in ascending order, starting from 0, then + bias of the item where there is one. A lane holds one pair and
 /// walks the depth in order, so a score is a pure function of the two rows: where they stand, what else is scored, how
 /// many users are scored together and which processor runs it change no bit.

@@ -9,8 +9,8 @@
 #include "spar/data/interactions.hpp"
 #include "spar/table/row_block.hpp"
 
-/// Full-ranking evaluation of inner-product scorers, sharded: users stay, item blocks go round (docs/architecture.md,
-/// "Evaluation").
+/// Full-ranking evaluation of inner-product scorers, sharded: users stay, item blocks go round
+/// (docs/evaluation.md).
 namespace spar::evaluate {
 
 enum class Ties { by_id, pessimistic, optimistic, mean };
@@ -48,6 +48,8 @@ struct EvaluationLists {
       nullptr;  ///< this rank's users: 1 where the user takes part; nullptr: all
 };
 
+/// The mean over the users for whom the metric is defined (all, but for AUC of users without other candidates), and its
+/// standard error, sd / sqrt(n); NaN where no user, or only one, has a value.
 struct MetricValue {
   double mean = 0;
   double standard_error = 0;
@@ -62,8 +64,10 @@ struct EvaluationResult {
   std::vector<double> user_values;             ///< per_user: user_rows.size() x names.size()
 };
 
-/// Evaluates. Collective. `shards` fixes the sums; memory beyond the inputs is bounded by evaluation_bytes(). Throws
-/// DivergenceError on a score that is not finite.
+/// Evaluates. Collective. `shards` fixes the sums; memory beyond the inputs is bounded by evaluation_bytes(). With
+/// Protocol::sampled every metric's name begins with "sampled-". All ranks throw the same Error: of code diverged where
+/// a score is not finite (the sentence names user and item), of code usage for wrong options (MetricColumns), missing
+/// candidates, or when no chosen user has a target.
 EvaluationResult evaluate(const comm::Communicator& communicator, int shards, const Scorer& scorer,
                           const EvaluationLists& lists, const EvaluationOptions& options);
 
@@ -77,7 +81,8 @@ struct Recommendation {
 };
 
 /// The `top` best items for chosen users (score descending, then smaller item row), masked items left out; one list per
-/// chosen user, in ascending user order. Collective.
+/// chosen user, in ascending user order. Where lists.seen_items is given, items with 0 are left out too. Collective;
+/// fails as evaluate() does.
 std::vector<std::vector<Recommendation>> recommend(const comm::Communicator& communicator, const Scorer& scorer,
                                                    const EvaluationLists& lists, int top);
 

@@ -7,7 +7,7 @@
 #include "spar/base/types.hpp"
 #include "spar/evaluate/evaluator.hpp"
 
-/// Ranking metrics of one user, from the places of its targets (docs/architecture.md, "Evaluation"). With h_k = 1 where
+/// Ranking metrics of one user, from the places of its targets (docs/evaluation.md). With h_k = 1 where
 /// place k holds a target, c the number of targets in the first N places and T the number of targets:
 ///   hr          1 if c >= 1                       precision   c / N, also where there are fewer than N candidates
 ///   recall      c / T                             recall_min  c / min(N, T)

@@ -9,7 +9,7 @@
 #include "spar/evaluate/statistics.hpp"
 
 /// What an evaluation leaves behind: result files under a run, tables for people, one JSON object for programs
-/// (docs/formats.md, "Results").
+/// (docs/formats-run.md, "Results").
 namespace spar::evaluate {
 
 /// One evaluated run and how it was judged.
