@@ -2,7 +2,8 @@
 <<<<<<< HEAD
 // no arguments: the two shapes of the floors in docs/performance.md. One thread. All figures of a shape come from one
 =======
-// no arguments: the shape of amazon-book-kgat and one of 200,000 items. One thread. All figures of a shape come from one
+// no arguments: the shape of amazon-book-kgat and one of 200,000 items. One thread. All figures of a shape come from
+// one
 >>>>>>> part-eval
 // run, in turns, as medians of each round's ratios.
 #include <algorithm>

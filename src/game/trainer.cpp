@@ -36,16 +36,19 @@ std::vector<double> all_shards(const comm::Communicator& communicator, const std
 
 std::optional<ResumePoint> find_resume_point(const comm::Communicator& communicator, const std::string& checkpoints,
                                              const std::function<void(const std::string&)>& warn) {
+  const auto tell = [&](const std::string& sentence) {
+    if (warn) warn("skipping a damaged checkpoint: " + sentence);
+  };
   std::vector<std::string> damaged;
   const auto manifests = store::list_checkpoints(communicator, checkpoints, &damaged);
-  for (const std::string& sentence : damaged) warn("skipping a damaged checkpoint: " + sentence);
+  for (const std::string& sentence : damaged) tell(sentence);
   for (const auto& manifest : manifests) {
     try {
       store::verify_checkpoint(communicator, manifest);
       return ResumePoint{manifest, TrainingProgress::parse(manifest.info.progress)};
     } catch (const Error& error) {
       if (error.code() != ExitCode::usage) throw;
-      warn(fmt::format("skipping a damaged checkpoint: {}", error.what()));
+      tell(error.what());
     }
   }
   return std::nullopt;

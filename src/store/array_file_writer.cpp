@@ -16,7 +16,8 @@ namespace spar::store {
 
 namespace {
 
-// Writes of this size are sent to the disk at once, so that it works while the next are prepared; a hint, whose failure the flush will show.
+// Writes of this size are sent to the disk at once, so that it works while the next are prepared; a hint, whose failure
+// the flush will show.
 constexpr std::int64_t early_bytes = std::int64_t{1} << 20;
 
 // What HDF5 adds to the values: headers and alignment, generously.

@@ -20,10 +20,12 @@ constexpr double scoring_flops = 2e10;
 constexpr int steps_in_flight = 3;
 
 // The largest share of `total` in a block of `count` of `shards` shards.
-std::int64_t share(std::int64_t total, int count, int shards) { return (total * count + shards - 1) / shards; }
+std::int64_t share(std::int64_t total, int count, int shards) {
+  return (total * count + shards - 1) / shards;
+}
 
-std::int64_t buffer_bytes(const Recipe& recipe, const RunPlan& plan, const table::RowShape& user, const table::RowShape& item, int rank_shards,
-                          std::int64_t triples_per_shard) {
+std::int64_t buffer_bytes(const Recipe& recipe, const RunPlan& plan, const table::RowShape& user,
+                          const table::RowShape& item, int rank_shards, std::int64_t triples_per_shard) {
   const std::int64_t triples = triples_per_shard * rank_shards;
   const bool pipeline = recipe.integer("parallel.pipeline") == 1;
   const bool two_passes = recipe.has("adversary.scope") && recipe.text("adversary.scope") != "sample";
@@ -35,7 +37,8 @@ std::int64_t buffer_bytes(const Recipe& recipe, const RunPlan& plan, const table
   if (pipeline) bytes += steps_in_flight * triples * (user_row + 2 * item_row);
   if (two_passes) bytes += 2 * triples * item_row;
   if (plan.ranks > 1) bytes += 4 * triples * item_row * (two_passes ? 3 : 2);
-  constexpr std::int64_t words_per_triple = 3 * (3 * 4 + 8 + 2 * 8) + 2 * (4 * 4 + 3 * 8);  // micro-batches, slots, places, chains
+  constexpr std::int64_t words_per_triple =
+      3 * (3 * 4 + 8 + 2 * 8) + 2 * (4 * 4 + 3 * 8);  // micro-batches, slots, places, chains
   return bytes + triples * words_per_triple;
 }
 
@@ -47,8 +50,10 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   plan.threads = threads;
   plan.shards = resolve_shards(recipe);
   if (ranks > plan.shards) {
-    throw UserError(fmt::format("{0} ranks need at least {0} shards, but parallel.shards = {1}: add --set parallel.shards={2} (a new experiment: its numbers differ)", ranks,
-                                plan.shards, std::bit_ceil(static_cast<unsigned>(ranks))));
+    throw UserError(
+        fmt::format("{0} ranks need at least {0} shards, but parallel.shards = {1}: add --set parallel.shards={2} (a "
+                    "new experiment: its numbers differ)",
+                    ranks, plan.shards, std::bit_ceil(static_cast<unsigned>(ranks))));
   }
   const ShardLayout layout{plan.shards, ranks};
   int most_shards = 0;
@@ -76,13 +81,16 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   plan.batch_size = recipe.integer("train.batch_size");
   const std::int64_t steps = std::max<std::int64_t>(1, (data.counts[0] + plan.batch_size - 1) / plan.batch_size);
   const std::int64_t triples = (share(data.counts[0], 1, plan.shards) + steps - 1) / steps;
-  plan.buffers = buffer_bytes(recipe, plan, user, item, most_shards, triples) + items * 8;  // and the stamps of the item owners
+  plan.buffers =
+      buffer_bytes(recipe, plan, user, item, most_shards, triples) + items * 8;  // and the stamps of the item owners
   const double away = ranks == 1 ? 0.0 : static_cast<double>(ranks - 1) / ranks;
   const int row_messages = recipe.has("adversary.scope") && recipe.text("adversary.scope") == "batch" ? 4 : 2;
-  plan.sent_per_step = static_cast<std::int64_t>(2.0 * away * static_cast<double>(triples * most_shards) * (8 + row_messages * item.width() * 4));
+  plan.sent_per_step = static_cast<std::int64_t>(2.0 * away * static_cast<double>(triples * most_shards) *
+                                                 (8 + row_messages * item.width() * 4));
   const Index chosen = recipe.integer("evaluate.validation_users");
   if (chosen > 0) plan.validation_seconds = flops * static_cast<double>(std::min(chosen, data.users));
-  plan.checkpoints_kept = static_cast<int>(recipe.integer("checkpoint.keep")) + static_cast<int>(plan_of(recipe).stages.size());
+  plan.checkpoints_kept =
+      static_cast<int>(recipe.integer("checkpoint.keep")) + static_cast<int>(plan_of(recipe).stages.size());
   return plan;
 }
 

@@ -94,8 +94,7 @@ inline Told train(const comm::Communicator& world, const ToySettings& settings, 
   };
   game::Trainer trainer(world, *game.engine, game.users, game.items, game.layout, plan, place, hooks);
   try {
-    std::optional<game::ResumePoint> point;
-    comm::agree(world, [&] { point = game::find_resume_point(folder, nullptr); });
+    const auto point = game::find_resume_point(world, folder, nullptr);
     if (point) trainer.resume(*point);
     told.outcome = trainer.run();
   } catch (const comm::AgreedError& error) {

@@ -125,8 +125,8 @@ CheckpointManifest read_manifest(const std::string& checkpoint_path);
 void load_checkpoint(const comm::Communicator& communicator, const CheckpointManifest& manifest,
                      std::vector<TableRows>& tables, std::vector<PendingRows>* pending);
 
-/// Reads all rows and compares every checksum; UserError with the first damage. One process calls this; about as fast as
-/// the disk.
+/// Reads all rows and compares every checksum; UserError with the first damage. One process calls this; about as fast
+/// as the disk.
 void verify_checkpoint(const CheckpointManifest& manifest);
 /// The same by all ranks together, each some of the parts; collective, with the same Error on every rank.
 void verify_checkpoint(const comm::Communicator& communicator, const CheckpointManifest& manifest);
