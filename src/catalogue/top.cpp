@@ -50,23 +50,33 @@ std::size_t partition(const Key* keys, std::size_t count, Key pivot, Key* greate
   return above;
 }
 
+// Writes the keys of the lanes in `mask`; lane k is item first_item + k. Returns their number; a
+// vector of keys is written whatever it is.
 #ifdef __AVX512F__
 using Words = std::uint32_t __attribute__((vector_size(64)));
 
-// Writes the keys of the lanes in `mask`; lane k is item first_item + k. Returns their number; 16 keys are written
-// whatever it is.
-inline int append(Lanes scores, std::uint32_t first_item, __mmask16 mask, Key* to) {
+inline int append(Lanes scores, std::uint32_t first_item, std::uint32_t mask, Key* to) {
   constexpr Words ascending = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const auto bits = std::bit_cast<Words>(scores + Lanes{});
   const auto negative = std::bit_cast<Words>(std::bit_cast<IntLanes>(bits) >> 31);
   const Words ordered = bits ^ (negative | 0x80000000U);
-  const __m512i passed = _mm512_maskz_compress_epi32(mask, std::bit_cast<__m512i>(ordered));
-  const __m512i items = _mm512_maskz_compress_epi32(mask, std::bit_cast<__m512i>(~(ascending + first_item)));
+  const auto chosen = static_cast<__mmask16>(mask);
+  const __m512i passed = _mm512_maskz_compress_epi32(chosen, std::bit_cast<__m512i>(ordered));
+  const __m512i items = _mm512_maskz_compress_epi32(chosen, std::bit_cast<__m512i>(~(ascending + first_item)));
   // Lanes 0 and 16 make the first key, 1 and 17 the next: the item is the lower half.
   constexpr Words first_keys = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
   _mm512_storeu_si512(to, _mm512_permutex2var_epi32(items, std::bit_cast<__m512i>(first_keys), passed));
   _mm512_storeu_si512(to + 8, _mm512_permutex2var_epi32(items, std::bit_cast<__m512i>(first_keys + 8U), passed));
-  return std::popcount(static_cast<unsigned>(mask));
+  return std::popcount(mask);
+}
+#else
+inline int append(Lanes scores, std::uint32_t first_item, std::uint32_t mask, Key* to) {
+  int count = 0;
+  for (; mask != 0; mask &= mask - 1) {
+    const int lane = std::countr_zero(mask);
+    to[count++] = make_key(scores[lane], first_item + static_cast<std::uint32_t>(lane));
+  }
+  return count;
 }
 #endif
 
@@ -118,7 +128,6 @@ void TopSelector::compact(TopList& list) {
 
 void TopSelector::offer(const float* scores, Index count, Index first_item, TopList& list) {
   const int full = top_capacity(top_) - joined * lanes;
-#ifdef __AVX512F__
   Lanes threshold = broadcast(list.threshold);
   Key* const keys = list.keys;
   int kept = list.count;
@@ -127,10 +136,10 @@ void TopSelector::offer(const float* scores, Index count, Index first_item, TopL
     for (std::size_t j = 0; j < together; ++j) some[j] = load(scores + first + static_cast<Index>(j) * lanes);
     Lanes greatest = some[0];
     for (std::size_t j = 1; j < together; ++j) greatest = some[j] > greatest ? some[j] : greatest;
-    if (_mm512_cmp_ps_mask(greatest, threshold, _CMP_GE_OQ) == 0) return;
+    if (mask_at_least(greatest, threshold) == 0) return;
     for (std::size_t j = 0; j < together; ++j) {
       const auto item = static_cast<std::uint32_t>(first_item + first + static_cast<Index>(j) * lanes);
-      kept += append(some[j], item, _mm512_cmp_ps_mask(some[j], threshold, _CMP_GE_OQ), keys + kept);
+      kept += append(some[j], item, mask_at_least(some[j], threshold), keys + kept);
     }
     if (kept <= full) return;
     list.count = kept;
@@ -142,13 +151,6 @@ void TopSelector::offer(const float* scores, Index count, Index first_item, TopL
   for (; k + joined * lanes <= count; k += joined * lanes) offer_some(k, std::integral_constant<std::size_t, joined>{});
   for (; k < count; k += lanes) offer_some(k, std::integral_constant<std::size_t, 1>{});
   list.count = kept;
-#else
-  for (Index k = 0; k < count; ++k) {
-    if (!(scores[k] >= list.threshold)) continue;
-    list.keys[list.count++] = make_key(scores[k], static_cast<ItemId>(first_item + k));
-    if (list.count > full) compact(list);
-  }
-#endif
 }
 
 void TopSelector::finish(TopList& list) {

@@ -63,4 +63,17 @@ inline IntLanes count_greater(IntLanes counts, Lanes x, Lanes y) {
 #endif
 }
 
+/// Bit k is set where lane k of x is at least that of y.
+inline std::uint32_t mask_at_least(Lanes x, Lanes y) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(x, y, _CMP_GE_OQ);
+#elif defined(__AVX__)
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(x, y, _CMP_GE_OQ)));
+#else
+  std::uint32_t mask = 0;
+  for (int k = 0; k < lanes; ++k) mask |= x[k] >= y[k] ? 1U << k : 0U;
+  return mask;
+#endif
+}
+
 }  // namespace spar::catalogue
