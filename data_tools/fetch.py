@@ -1,4 +1,4 @@
-#!/ usr / bin / env python3
+#!/usr/bin/env python3
 """Downloads a public data set from its owner, checks it and unpacks what `spar import` reads.
 
   python3 data_tools/fetch.py ml-100k --to data/download/ml-100k
@@ -25,23 +25,30 @@ class DataSet:
 
 
 DATA_SETS = {
-  "ml-100k"
-      : DataSet("https://files.grouplens.org/datasets/movielens/ml-100k.zip", "0e33842e24a9c977be4e0107933c0723", {
-        "ml-100k/u.data" : "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490",
-        "ml-100k/u.item" : None,
-        "ml-100k/u.user" : None,
-        "ml-100k/u.genre" : None,
-        "ml-100k/u.info" : None,
-        "ml-100k/u.occupation" : None,
-        "ml-100k/README" : None,
-      }, ),
+    "ml-100k": DataSet(
+        "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
+        "0e33842e24a9c977be4e0107933c0723",
+        {
+            "ml-100k/u.data": "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490",
+            "ml-100k/u.item": None,
+            "ml-100k/u.user": None,
+            "ml-100k/u.genre": None,
+            "ml-100k/u.info": None,
+            "ml-100k/u.occupation": None,
+            "ml-100k/README": None,
+        },
+    ),
 }
 
-class FetchError(Exception)
-    : pass
 
-      def download(url, target)
-    : digest = hashlib.md5() try : with urllib.request.urlopen(url, timeout=60) as response, open(target, "wb") as out:
+class FetchError(Exception):
+    pass
+
+
+def download(url, target):
+    digest = hashlib.md5()
+    try:
+        with urllib.request.urlopen(url, timeout=60) as response, open(target, "wb") as out:
             while block := response.read(1 << 20):
                 digest.update(block)
                 out.write(block)
@@ -87,10 +94,13 @@ def main():
     parser.add_argument("--to", required=True, help="the folder to fill")
     arguments = parser.parse_args()
     try:
-        fresh
-= fetch(arguments.name, arguments.to) except FetchError as error
-    : print(f "fetch: {error}", file = sys.stderr) return 3 print(
-          f "{arguments.name} {'downloaded to' if fresh else 'is already in'} {arguments.to}",
-          file = sys.stderr) return 0
+        fresh = fetch(arguments.name, arguments.to)
+    except FetchError as error:
+        print(f"fetch: {error}", file=sys.stderr)
+        return 3
+    print(f"{arguments.name} {'downloaded to' if fresh else 'is already in'} {arguments.to}", file=sys.stderr)
+    return 0
 
-      if __name__ == "__main__" : sys.exit(main())
+
+if __name__ == "__main__":
+    sys.exit(main())
