@@ -157,6 +157,37 @@ class SparRun(unittest.TestCase):
         self.assertEqual(process.returncode, 75)
 
 
+class Packages(unittest.TestCase):
+    def install(self, *programs, **environment):
+        """install_packages of a package that cannot exist, with these programs only on the path, as a user without rights."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            for name in programs:
+                os.symlink(shutil.which(name), pathlib.Path(folder) / name)
+            user = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+            script = f"source {SOURCE}/launch/packages.sh && install_packages no-such-package-of-debian"
+            return subprocess.run(
+                [*user, "bash", "-c", f"PATH={folder}; {script}"],
+                env=clean_environment(**environment),
+                capture_output=True,
+                text=True,
+            )
+
+    @unittest.skipIf(shutil.which("apt-get") is None, "not a Debian")
+    def test_without_root_and_sudo_the_missing_packages_are_named(self):
+        done = self.install("apt-get", "dpkg-query")
+        sentence = "spar: these Debian packages are absent, and neither root nor sudo is at hand to install them: no-such-package-of-debian\n"
+        self.assertEqual((done.returncode, done.stderr), (2, sentence))
+
+    def test_other_systems_learn_where_the_list_is(self):
+        done = self.install()
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("this machine has no apt-get: install the counterparts of the packages in launch/packages.sh", done.stderr)
+
+    def test_a_user_may_keep_the_machine_as_it_is(self):
+        self.assertEqual(self.install(SPAR_INSTALL="no").returncode, 0)
+
+
 class QuickStart(unittest.TestCase):
     def sentence(self, *words):
         done = subprocess.run(
