@@ -94,8 +94,11 @@ void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& ba
     batch.negative.reserve(most);
     batch.users.reserve(most);
     batch.items.reserve(2 * most);
+  }
+  if (most_found_ < most) {
     user_slots_ = SlotFinder(most);
     item_slots_ = SlotFinder(2 * most);
+    most_found_ = most;
   }
   batch.user.clear();
   batch.positive.clear();

@@ -78,6 +78,7 @@ class TripleSampler {
   std::int64_t skipped_ = 0;
   std::vector<std::uint32_t> order_;    // the epoch's order of the shard's positives
   std::vector<std::uint32_t> user_of_;  // of each positive, counted from first_user_
+  std::size_t most_found_ = 0;  // triples that the finders have room for
   SlotFinder user_slots_;
   SlotFinder item_slots_;
 };
