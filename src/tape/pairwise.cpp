@@ -54,20 +54,28 @@ Occurrences list_occurrences(Arena& arena, int rows, std::span<const std::int32_
 }
 
 // Builds the gradient rows of one table: row = sum over its occurrences of term(occurrence, column) + penalty, four
-// registers at a time.
+// registers at a time. Occurrences below `turn` (an item preferred) and from it on (an item rejected) are summed apart:
+// two of equal weight then cancel exactly, where a chain of fused multiply-adds would leave the rounding of a product.
 template <class T, int Registers, class Term>
 void fill_columns(const Matrix<T>& value, const Matrix<T>& gradient, bool assign, const Occurrences& occurrences,
-                  T penalty, int column, Term&& term) {
+                  std::int32_t turn, T penalty, int column, Term&& term) {
   for (int r = 0; r < gradient.rows; ++r) {
     Lanes<T> sum[Registers]{};
+    Lanes<T> rest[Registers]{};
     T count{};
-    for (std::int32_t o = occurrences.head[r]; o >= 0; o = occurrences.next[o]) {
+    std::int32_t o = occurrences.head[r];
+    for (; o >= 0 && o < turn; o = occurrences.next[o]) {
       term(o, column, sum);
+      count += T{1};
+    }
+    for (; o >= 0; o = occurrences.next[o]) {
+      term(o, column, rest);
       count += T{1};
     }
     const T* x = value.row(r) + column;
     T* g = gradient.row(r) + column;
     for (int k = 0; k < Registers; ++k) {
+      sum[k] += rest[k];
       if (penalty != T{0}) sum[k] += (penalty * count) * load_lanes(x + k * lanes);
       if (!assign) sum[k] += load_lanes(g + k * lanes);
       store_lanes(g + k * lanes, sum[k]);
@@ -77,13 +85,13 @@ void fill_columns(const Matrix<T>& value, const Matrix<T>& gradient, bool assign
 
 template <class T, class Term>
 void fill_rows(const Matrix<T>& value, const Matrix<T>& gradient, bool assign, const Occurrences& occurrences,
-               T penalty, int width, Term&& term) {
+               std::int32_t turn, T penalty, int width, Term&& term) {
   constexpr int most = 4;
   int column = 0;
   for (; column + most * lanes <= width; column += most * lanes)
-    fill_columns<T, most>(value, gradient, assign, occurrences, penalty, column, term);
+    fill_columns<T, most>(value, gradient, assign, occurrences, turn, penalty, column, term);
   for (; column < width; column += lanes)
-    fill_columns<T, 1>(value, gradient, assign, occurrences, penalty, column, term);
+    fill_columns<T, 1>(value, gradient, assign, occurrences, turn, penalty, column, term);
 }
 
 template <class T>
@@ -101,8 +109,8 @@ void user_gradients(Tape<T>& tape, const Ranking& m, T seed) {
   const auto* beta = static_cast<const T*>(m.beta);
   const Occurrences occurrences = list_occurrences(tape.arena(), users.rows, m.triples.user, {});
   const auto fill = [&](auto with_beta) {
-    fill_rows(users, gradient, assign, occurrences, penalty_factor(m, seed), m.vector_width,
-              [&](std::int32_t t, int column, auto& sum) {
+    fill_rows(users, gradient, assign, occurrences, static_cast<std::int32_t>(m.triples.user.size()),
+              penalty_factor(m, seed), m.vector_width, [&](std::int32_t t, int column, auto& sum) {
                 const T* i = items.row(m.triples.positive[static_cast<std::size_t>(t)]) + column;
                 const T* j = items.row(m.triples.negative[static_cast<std::size_t>(t)]) + column;
                 const T* u = users.row(m.triples.user[static_cast<std::size_t>(t)]) + column;
@@ -147,7 +155,7 @@ void item_gradients(Tape<T>& tape, const Ranking& m, T seed) {
   const auto n = static_cast<std::int32_t>(m.triples.user.size());
   const Occurrences occurrences = list_occurrences(tape.arena(), items.rows, m.triples.positive, m.triples.negative);
   const auto fill = [&](auto with_gamma) {
-    fill_rows(items, gradient, assign, occurrences, penalty_factor(m, seed), m.vector_width,
+    fill_rows(items, gradient, assign, occurrences, n, penalty_factor(m, seed), m.vector_width,
               [&](std::int32_t o, int column, auto& sum) {
                 const auto t = static_cast<std::size_t>(o < n ? o : o - n);
                 const T* u = users.row(m.triples.user[t]) + column;
