@@ -74,7 +74,18 @@ MessageRound::MessageRound(const Communicator& communicator, int tag, const char
                                            std::vector<std::size_t>(static_cast<std::size_t>(communicator.size())),
                                            communicator.size()})) {}
 MessageRound::MessageRound(MessageRound&&) noexcept = default;
-MessageRound::~MessageRound() = default;
+
+// All ranks leave a training together, so what is in flight arrives; a rank that leaves alone is about to end the job.
+MessageRound::~MessageRound() {
+  constexpr std::chrono::seconds patience{2};
+  if (!state_) return;
+  try {
+    const auto start = std::chrono::steady_clock::now();
+    while (!test() && std::chrono::steady_clock::now() - start < patience) sched_yield();
+  } catch (const Error&) {
+    // MPI has failed, and whoever noticed it first says so.
+  }
+}
 
 void MessageRound::receive(int from, void* room, std::size_t lines) {
   State& s = *state_;

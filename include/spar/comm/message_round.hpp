@@ -12,7 +12,8 @@ inline constexpr std::size_t line = 64;
 
 /// One kind of non-blocking exchange that a training step repeats: at most one message to and one from every other rank
 /// at a time. Sizes travel with the messages; the receiver gives room for the largest. Buffers must stay untouched
-/// until finished(). Not copyable; used by the main thread of each rank in the same order.
+/// until finished, or until the round is gone: its end waits (a moment) for what is in flight, so declare it after its
+/// buffers. Not copyable; used by the main thread of each rank in the same order.
 class MessageRound {
  public:
   /// `operation` names the exchange in the deadline's sentence; `tag` (>= 16) must differ between kinds that are in
