@@ -28,7 +28,7 @@ std::vector<ItemId> list_of(Index user) {
   for (Index i = 0; i < items; ++i) {
     const bool all = user % 40 == 39;
     const bool all_but_one = user == 7 && i != 20;
-    if (all || all_but_one || (i * 5 + user) % items < user % 9) list.push_back(static_cast<ItemId>(i));
+    if (all || all_but_one || (user != 7 && (i * 5 + user) % items < user % 9)) list.push_back(static_cast<ItemId>(i));
   }
   return list;
 }
