@@ -100,7 +100,8 @@ void PairwiseEngine::begin_epoch(std::int64_t epoch, std::int64_t first_step,
   examples_ = 0;
   seconds_ = {};
   restored_pending_ = pending;
-  unapplied_ = !pending.empty();
+  // Even where none of this rank's rows waits: dense Adam moves the others by the same step.
+  unapplied_ = restored_ = setup_.pipeline && first_step > 0;
   unapplied_summed_ = false;
   std::fill(losses_.begin(), losses_.end(), 0.0);
   std::fill(perturbed_losses_.begin(), perturbed_losses_.end(), 0.0);
@@ -226,10 +227,10 @@ PairwiseEngine::Flags PairwiseEngine::step(Flags flags) {
 void PairwiseEngine::finish_previous() {
   if (!unapplied_) return;
   if (updater_) updater_->begin_step(step_count_);
-  if (restored_pending_.empty()) {
-    apply(set_of(step_ - 1));
-  } else {
+  if (restored_) {
     apply_restored();
+  } else {
+    apply(set_of(step_ - 1));
   }
   unapplied_ = false;
   unapplied_summed_ = false;
@@ -309,7 +310,7 @@ void PairwiseEngine::move_other_rows(table::Table& table) {
 std::vector<store::PendingRows> PairwiseEngine::pending() {
   std::vector<store::PendingRows> pending;
   if (!unapplied_) return pending;
-  if (!restored_pending_.empty()) return restored_pending_;
+  if (restored_) return restored_pending_;
   const auto set = static_cast<std::size_t>(set_of(step_ - 1));
   if (!unapplied_summed_) {
     exchange_->finish_push(static_cast<int>(set), two_pushes_[set] ? 1 : 0, step_);
@@ -354,6 +355,7 @@ void PairwiseEngine::apply_restored() {
     }
   }
   restored_pending_.clear();
+  restored_ = false;
   if (updater_ && updater_->moves_all_rows()) {
     for (table::Table* table : {setup_.users, setup_.items}) move_other_rows(*table);
   }

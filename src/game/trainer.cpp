@@ -109,8 +109,8 @@ Outcome Trainer::run() {
       return Outcome::stopped;
     }
   }
-  saved_epoch_ = -1;
-  save();
+  // What is saved already does not say that the training is finished.
+  save(true);
   return Outcome::done;
 }
 
@@ -184,15 +184,39 @@ void Trainer::act_on(PairwiseEngine::Flags flags, bool& stopped) {
   if ((flags & PairwiseEngine::diverged_flag) != 0) {
     comm::agree(communicator_, [&] {
       if (engine_.divergence().empty()) return;
-      const std::string last =
-          saved_epoch_ < 0 ? "there is no checkpoint yet"
-                           : fmt::format("the last good checkpoint is of epoch {}, step {}", saved_epoch_, saved_step_);
-      throw DivergenceError(
-          fmt::format("{}; {}; a lower optimizer.learning_rate may help", engine_.divergence(), last));
+      throw DivergenceError(fmt::format("{}; {}; a lower optimizer.learning_rate may help", engine_.divergence(),
+                                        last_good_checkpoint()));
     });
   }
   if ((flags & (stop_flag | save_flag)) != 0) save();
   stopped = (flags & stop_flag) != 0;
+}
+
+std::string Trainer::last_good_checkpoint() const {
+  if (saved_epoch_ < 0) return "there is no checkpoint yet";
+  return fmt::format("the last good checkpoint is of epoch {}, step {}", saved_epoch_, saved_step_);
+}
+
+// The losses see a broken row in the step after the one that broke it, or later; a checkpoint between the two would
+// replace a good one.
+void Trainer::require_finite_rows(const std::vector<store::PendingRows>& pending) const {
+  comm::agree(communicator_, [&] {
+    const auto refuse = [&](const std::string& table, Index row) {
+      throw DivergenceError(
+          fmt::format("training diverged: row {} of table {} is not finite at epoch {}, step {}; {}; a lower "
+                      "optimizer.learning_rate may help",
+                      row, table, progress_.epoch + 1, progress_.step, last_good_checkpoint()));
+    };
+    for (const table::Table* table : {&users_, &items_}) {
+      const Index broken = table->broken_row();
+      if (broken >= 0) refuse(table->name(), table->first_row() + broken);
+    }
+    for (const auto& p : pending) {
+      const auto broken = std::find_if(p.values.begin(), p.values.end(), [](float x) { return !std::isfinite(x); });
+      if (broken != p.values.end())
+        refuse(p.table, p.rows[static_cast<std::size_t>((broken - p.values.begin()) / p.columns)]);
+    }
+  });
 }
 
 void Trainer::report_step() {
@@ -247,10 +271,11 @@ void Trainer::validate() {
   if (gained) save();
 }
 
-void Trainer::save() {
-  if (saved_epoch_ == progress_.epoch && saved_step_ == progress_.step) return;
+void Trainer::save(bool again) {
+  if (!again && saved_epoch_ == progress_.epoch && saved_step_ == progress_.step) return;
   progress_.optimizer_steps = engine_.step_count();
   const auto pending = progress_.step > 0 ? engine_.pending() : std::vector<store::PendingRows>{};
+  require_finite_rows(pending);
   progress_.losses = all_shards(communicator_, engine_.losses());
   progress_.perturbed_losses = all_shards(communicator_, engine_.perturbed_losses());
   progress_.examples = communicator_.sum(engine_.examples()) + earlier_examples_;

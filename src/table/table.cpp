@@ -81,6 +81,26 @@ store::TableRows Table::stored(bool with_state) {
   return rows;
 }
 
+Index Table::broken_row() const {
+  const auto tasks = static_cast<int>((rows_ + rows_per_task - 1) / rows_per_task);
+  std::vector<Index> broken(static_cast<std::size_t>(tasks), -1);
+  parallel_for(tasks, [&](int task) {
+    const Index end = std::min(rows_, (task + 1) * rows_per_task);
+    for (Index k = task * rows_per_task; k < end; ++k) {
+      // x - x is 0 for finite numbers only.
+      Lanes<float> differences{};
+      for (Index c = 0; c < record_; c += lanes) differences += load_lanes(record(k) + c) - load_lanes(record(k) + c);
+      if (lane_sum<float>(differences) == 0.0F) continue;
+      broken[static_cast<std::size_t>(task)] = k;
+      return;
+    }
+  });
+  for (const Index k : broken) {
+    if (k >= 0) return k;
+  }
+  return -1;
+}
+
 double Table::median_norm(const comm::Communicator& communicator, int shards, Index sample) const {
   std::vector<double> norms;
   const ShardLayout layout{shards, communicator.size()};

@@ -157,8 +157,7 @@ BOOST_AUTO_TEST_CASE(steps_of_bpr_and_apr_are_those_of_a_slow_process_in_float64
         BOOST_TEST(slow.distance(fast.tables(), fast) < near);
         if (l2 == 0.0) BOOST_TEST(losses[0] == slow.loss(), boost::test_tools::tolerance(1e-5));
         if (named.adversary)
-          BOOST_TEST(losses[1] == slow.perturbed_loss(),
-                     boost::test_tools::tolerance(sign ? 1e-3 : 1e-5));
+          BOOST_TEST(losses[1] == slow.perturbed_loss(), boost::test_tools::tolerance(sign ? 1e-3 : 1e-5));
       }
     }
   }

@@ -47,9 +47,13 @@ class SlowGame {
     loss_ = perturbed_loss_ = 0.0;
     for (std::int64_t step = 0; step < steps(); ++step) {
       std::vector<Triple> batch;
+      // A mean counts what the step visits, those left out because their user has every item included.
+      std::int64_t visited = 0;
       for (int shard = 0; shard < s_.shards; ++shard) {
         data::MicroBatch drawn;
-        samplers[static_cast<std::size_t>(shard)].sample(step, steps(), drawn);
+        data::TripleSampler& sampler = samplers[static_cast<std::size_t>(shard)];
+        sampler.sample(step, steps(), drawn);
+        visited += (step + 1) * sampler.positives() / steps() - step * sampler.positives() / steps();
         for (int t = 0; t < drawn.triples(); ++t) {
           const auto at = static_cast<std::size_t>(t);
           batch.push_back({static_cast<std::size_t>(drawn.users[static_cast<std::size_t>(drawn.user[at])]),
@@ -57,7 +61,7 @@ class SlowGame {
                            static_cast<std::size_t>(drawn.items[static_cast<std::size_t>(drawn.negative[at])]), shard});
         }
       }
-      move(batch);
+      move(batch, visited);
     }
   }
 
@@ -175,7 +179,7 @@ class SlowGame {
     return all;
   }
 
-  void move(const std::vector<Triple>& batch) {
+  void move(const std::vector<Triple>& batch, std::int64_t visited) {
     Gradients total;
     for (const Triple& t : batch) loss_ += add(t, nullptr, 1.0, total);
     const bool adversarial = s_.adversary && s_.adversary->weight != 0.0;
@@ -188,7 +192,7 @@ class SlowGame {
       }
     }
     double l2 = s_.l2;
-    if (s_.l2_batch_mean) l2 = 2.0 * s_.l2 / (static_cast<double>(batch.size()) * s_.dim);
+    if (s_.l2_batch_mean) l2 = 2.0 * s_.l2 / (static_cast<double>(visited) * s_.dim);
     if (adversarial) l2 *= 2.0;
     for (const Triple& t : batch) {
       for (std::size_t c = 0; c < width_; ++c) {

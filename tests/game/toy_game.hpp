@@ -1,6 +1,8 @@
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -151,11 +153,12 @@ inline ToyResult play(const comm::Communicator& world, const ToySettings& settin
   return result;
 }
 
-/// The largest difference of the values of two tables of equal shape, and whether any number is not finite.
+/// The largest difference of two tables, relative to numbers beyond one; huge where a number is not finite.
 inline double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
   double most = a.size() == b.size() ? 0.0 : 1e300;
   for (std::size_t k = 0; k < std::min(a.size(), b.size()); ++k) {
-    const double difference = std::abs(static_cast<double>(a[k]) - static_cast<double>(b[k]));
+    const double difference = std::abs(static_cast<double>(a[k]) - static_cast<double>(b[k])) /
+                              std::max(1.0, std::abs(static_cast<double>(b[k])));
     most = difference <= most ? most : difference;
     if (difference != difference) return 1e300;
   }

@@ -182,6 +182,7 @@ class PairwiseEngine {
   bool middle_done_ = false;
   bool unapplied_ = false;               // the last step's gradients wait (pipeline)
   bool unapplied_summed_ = false;        // and their sums are complete
+  bool restored_ = false;                // and they are those of restored_pending_
   std::array<bool, sets> two_pushes_{};  // the set's gradient is total 0 + weight * total 1
   std::vector<double> losses_;
   std::vector<double> perturbed_losses_;

@@ -129,7 +129,9 @@ class Trainer {
   bool run_epoch();
   void end_epoch();
   void validate();
-  void save();
+  void save(bool again = false);
+  void require_finite_rows(const std::vector<store::PendingRows>& pending) const;
+  std::string last_good_checkpoint() const;
   void act_on(PairwiseEngine::Flags flags, bool& stopped);
   void load_best(const TrainingProgress::Best& best);
   void report_step();

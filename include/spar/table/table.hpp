@@ -62,6 +62,9 @@ class Table {
   /// The median L2 norm over a fixed sample of this table's vectors (at most `sample` rows a shard). Collective.
   double median_norm(const comm::Communicator& communicator, int shards, Index sample = 64) const;
 
+  /// The first local row one of whose numbers (state included) is not finite, -1 where all are. Reads every row once.
+  Index broken_row() const;
+
   static std::int64_t bytes(Index rows, const RowShape& shape) {
     return rows * shape.record() * static_cast<std::int64_t>(sizeof(float));
   }
