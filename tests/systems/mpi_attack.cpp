@@ -1,0 +1,455 @@
+#include <cmath>
+#include <map>
+
+#include "game/toy_game.hpp"
+#include "support/sentence.hpp"
+#include <boost/test/unit_test.hpp>
+
+#include "spar/systems/attack.hpp"
+
+namespace {
+
+using namespace spar;
+using adversary::Ball;
+using adversary::Scope;
+using systems::AttackMethod;
+using systems::AttackPlan;
+using systems::FactorModel;
+
+constexpr int dim = 20;
+constexpr int shards = 8;
+const test::ToyData toy{97, 53, false};
+
+const AttackMethod methods[] = {AttackMethod::random, AttackMethod::fgm, AttackMethod::fgsm, AttackMethod::bim,
+                                AttackMethod::pgd};
+const Ball balls[] = {Ball::row_l2, Ball::global_l2, Ball::linf};
+
+const char* name(AttackMethod method) {
+  const char* names[] = {"random", "fgm", "fgsm", "bim", "pgd"};
+  return names[static_cast<int>(method)];
+}
+
+// A model with biases that has learnt the toy data, the same numbers on any launch.
+struct Trained {
+  explicit Trained(const comm::Communicator& world) : communicator(world), layout{shards, world.size()} {
+    test::ToySettings settings;
+    settings.data = toy;
+    settings.dim = dim;
+    settings.has_bias = true;
+    settings.batch_size = 110;
+    test::ToyGame game(world, settings);
+    game.train(0, 25);
+    const optim::OptimizerSettings none{.rule = optim::Rule::sgd};
+    model.users =
+        std::make_unique<table::Table>("user", toy.users, layout, world.rank(), table::RowShape{dim, false, 0}, none);
+    model.items =
+        std::make_unique<table::Table>("item", toy.items, layout, world.rank(), table::RowShape{dim, true, 0}, none);
+    for (Index k = 0; k < model.users->rows(); ++k)
+      std::copy_n(game.users.record(k), game.users.shape().width(), model.users->record(k));
+    for (Index k = 0; k < model.items->rows(); ++k)
+      std::copy_n(game.items.record(k), game.items.shape().width(), model.items->record(k));
+    lists = toy.lists(model.users->first_row(), model.users->first_row() + model.users->rows());
+  }
+
+  FactorModel attacked(const AttackPlan& plan) const {
+    return systems::perturbed_model(communicator, layout, model, lists, toy.positives(), plan);
+  }
+
+  const comm::Communicator& communicator;
+  ShardLayout layout;
+  FactorModel model;
+  data::UserLists lists;
+};
+
+AttackPlan plan_of(AttackMethod method, Ball ball, double epsilon = 0.5, Scope scope = Scope::data) {
+  AttackPlan plan;
+  plan.method = method;
+  plan.ball = ball;
+  plan.epsilon = epsilon;
+  plan.steps = 5;
+  plan.step_size = 2.5 * epsilon / 5;
+  plan.scope = scope;
+  plan.batch_size = 110;
+  return plan;
+}
+
+// Every plan that is allowed.
+std::vector<AttackPlan> all_plans(double epsilon) {
+  std::vector<AttackPlan> plans;
+  for (const AttackMethod method : methods) {
+    for (const Ball ball : balls) {
+      plans.push_back(plan_of(method, ball, epsilon));
+      if (ball != Ball::global_l2) plans.push_back(plan_of(method, ball, epsilon, Scope::batch));
+    }
+  }
+  return plans;
+}
+
+std::string describe(const AttackPlan& plan) {
+  const char* ball_names[] = {"row_l2", "global_l2", "linf"};
+  return std::string(name(plan.method)) + " " + ball_names[static_cast<int>(plan.ball)] +
+         (plan.scope == Scope::data ? " data" : " batch");
+}
+
+// The rows of both tables on every rank, padding included.
+struct Rows {
+  std::vector<float> users;
+  std::vector<float> items;
+  bool operator==(const Rows&) const = default;
+};
+
+std::vector<float> whole(const comm::Communicator& world, const table::Table& t) {
+  const std::span<const float> mine(t.rows() == 0 ? nullptr : t.record(0),
+                                    static_cast<std::size_t>(t.rows() * t.shape().record()));
+  std::vector<float> all;
+  for (const auto& part : world.allgather(std::as_bytes(mine))) {
+    const std::size_t begin = all.size();
+    all.resize(begin + part.size() / sizeof(float));
+    if (!part.empty()) std::memcpy(all.data() + begin, part.data(), part.size());
+  }
+  return all;
+}
+
+Rows rows_of(const comm::Communicator& world, const FactorModel& model) {
+  return {whole(world, *model.users), whole(world, *model.items)};
+}
+
+// The differences of the vectors, in double, one row after another.
+std::vector<std::vector<double>> deltas(const std::vector<float>& moved, const std::vector<float>& clean, int record) {
+  std::vector<std::vector<double>> all;
+  for (std::size_t at = 0; at < clean.size(); at += static_cast<std::size_t>(record)) {
+    std::vector<double> row;
+    for (std::size_t c = 0; c < dim; ++c)
+      row.push_back(static_cast<double>(moved[at + c]) - static_cast<double>(clean[at + c]));
+    all.push_back(row);
+  }
+  return all;
+}
+
+constexpr int user_record = 32;
+constexpr int item_record = 48;
+constexpr int bias_column = 32;
+
+double squares(const std::vector<double>& row) {
+  double total = 0.0;
+  for (const double x : row) total += x * x;
+  return total;
+}
+
+double largest(const std::vector<double>& row) {
+  double most = 0.0;
+  for (const double x : row) most = std::max(most, std::abs(x));
+  return most;
+}
+
+// The expected BPR loss of the model: every positive against every item that its user lacks.
+double training_loss(const Rows& rows) {
+  double total = 0.0;
+  const auto score = [&](Index user, Index item) {
+    const float* u = rows.users.data() + user * user_record;
+    const float* v = rows.items.data() + item * item_record;
+    double s = static_cast<double>(v[bias_column]);
+    for (int c = 0; c < dim; ++c) s += static_cast<double>(u[c]) * static_cast<double>(v[c]);
+    return s;
+  };
+  for (Index u = 0; u < toy.users; ++u) {
+    std::vector<double> scores;
+    for (Index i = 0; i < toy.items; ++i) scores.push_back(score(u, i));
+    double sum = 0.0;
+    std::int64_t pairs = 0;
+    std::int64_t positives = 0;
+    for (Index i = 0; i < toy.items; ++i) {
+      if (!toy.has(u, i)) continue;
+      ++positives;
+      for (Index j = 0; j < toy.items; ++j) {
+        if (toy.has(u, j)) continue;
+        const double s = scores[static_cast<std::size_t>(i)] - scores[static_cast<std::size_t>(j)];
+        sum += std::max(0.0, -s) + std::log1p(std::exp(-std::abs(s)));
+        ++pairs;
+      }
+    }
+    if (pairs > 0) total += sum / static_cast<double>(pairs) * static_cast<double>(positives);
+  }
+  return total;
+}
+
+// Users who give the attack no triple: they have nothing, or everything.
+bool silent(Index user) {
+  Index count = 0;
+  for (Index i = 0; i < toy.items; ++i) count += toy.has(user, i) ? 1 : 0;
+  return count == 0 || count == toy.items;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(attack)
+
+BOOST_AUTO_TEST_CASE(epsilon_zero_leaves_every_bit) {
+  const auto world = comm::Communicator::world();
+  const Trained trained(world);
+  const Rows clean = rows_of(world, trained.model);
+  for (const AttackPlan& plan : all_plans(0.0)) {
+    BOOST_TEST_CONTEXT(describe(plan)) BOOST_TEST((rows_of(world, trained.attacked(plan)) == clean));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_attack_has_the_bits_of_one_process_and_never_changes_the_model) {
+  const auto world = comm::Communicator::world();
+  const auto alone = comm::Communicator::alone();
+  const Trained trained(world);
+  const Trained reference(alone);
+  const Rows clean = rows_of(world, trained.model);
+  BOOST_TEST((clean == rows_of(alone, reference.model)));
+  for (const AttackPlan& plan : all_plans(0.5)) {
+    BOOST_TEST_CONTEXT(describe(plan)) {
+      const Rows expected = rows_of(alone, reference.attacked(plan));
+      for (const int thread_count : {1, 2}) {
+        set_threads(thread_count);
+        BOOST_TEST((rows_of(world, trained.attacked(plan)) == expected));
+      }
+      set_threads(1);
+      BOOST_TEST((rows_of(world, trained.model) == clean));
+      BOOST_TEST((expected != clean));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(perturbations_stay_in_their_ball_and_one_step_reaches_its_surface) {
+  const auto world = comm::Communicator::world();
+  const Trained trained(world);
+  const Rows clean = rows_of(world, trained.model);
+  for (const double epsilon : {0.1, 1.0}) {
+    for (const AttackPlan& plan : all_plans(epsilon)) {
+      BOOST_TEST_CONTEXT(describe(plan) << " epsilon " << epsilon) {
+        const Rows moved = rows_of(world, trained.attacked(plan));
+        auto all = deltas(moved.users, clean.users, user_record);
+        const auto items = deltas(moved.items, clean.items, item_record);
+        all.insert(all.end(), items.begin(), items.end());
+        // What the rounding of row + delta may add: rows are a few units long.
+        const double limit = epsilon * (1.0 + 1e-6) + 2e-6;
+        double total = 0.0;
+        double longest = 0.0;
+        int at_surface = 0;
+        for (const auto& row : all) {
+          const double norm = plan.ball == Ball::linf ? largest(row) : std::sqrt(squares(row));
+          longest = std::max(longest, norm);
+          total += squares(row);
+          at_surface += std::abs(norm - epsilon) < 4e-6 ? 1 : 0;
+        }
+        const bool one_step = plan.method != AttackMethod::bim && plan.method != AttackMethod::pgd;
+        if (plan.ball == Ball::global_l2) {
+          BOOST_TEST(std::sqrt(total) <= limit);
+          if (one_step) BOOST_TEST(std::sqrt(total) >= epsilon - 1e-5);
+        } else {
+          BOOST_TEST(longest <= limit);
+          if (one_step) BOOST_TEST(at_surface > 100);
+        }
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(rows_that_the_loss_does_not_touch_keep_every_bit) {
+  const auto world = comm::Communicator::world();
+  const Trained trained(world);
+  const Rows clean = rows_of(world, trained.model);
+  for (const AttackPlan& plan : all_plans(0.5)) {
+    // Noise and random starts go everywhere.
+    if (plan.method == AttackMethod::random || plan.method == AttackMethod::pgd) continue;
+    const Rows moved = rows_of(world, trained.attacked(plan));
+    const auto changes = deltas(moved.users, clean.users, user_record);
+    int touched = 0;
+    for (Index u = 0; u < toy.users; ++u) {
+      const bool zero = squares(changes[static_cast<std::size_t>(u)]) == 0.0;
+      BOOST_TEST(zero == silent(u));
+      touched += zero ? 0 : 1;
+    }
+    BOOST_TEST(touched > 80);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(only_tapped_tables_move_and_biases_never) {
+  const auto world = comm::Communicator::world();
+  const Trained trained(world);
+  const Rows clean = rows_of(world, trained.model);
+  for (AttackPlan plan : all_plans(0.5)) {
+    plan.items = false;
+    const Rows users_only = rows_of(world, trained.attacked(plan));
+    BOOST_TEST((users_only.items == clean.items));
+    BOOST_TEST((users_only.users != clean.users));
+    plan.items = true;
+    plan.users = false;
+    const Rows items_only = rows_of(world, trained.attacked(plan));
+    BOOST_TEST((items_only.users == clean.users));
+    BOOST_TEST((items_only.items != clean.items));
+    std::int64_t different = 0;
+    for (Index i = 0; i < toy.items; ++i) {
+      for (int c = dim; c < item_record; ++c)
+        different += items_only.items[static_cast<std::size_t>(i * item_record + c)] ==
+                             clean.items[static_cast<std::size_t>(i * item_record + c)]
+                         ? 0
+                         : 1;
+    }
+    BOOST_TEST(different == 0);
+  }
+}
+
+// One step over the whole training set, written out in float64 with the attack's own triples.
+BOOST_AUTO_TEST_CASE(fast_gradients_are_those_of_a_slow_process_in_float64) {
+  const auto world = comm::Communicator::world();
+  const Trained trained(world);
+  const Rows clean = rows_of(world, trained.model);
+  const data::UserLists lists = toy.lists(0, toy.users);
+  const AttackPlan fgm = plan_of(AttackMethod::fgm, Ball::row_l2);
+  const std::int64_t steps = (toy.positives() + fgm.batch_size - 1) / fgm.batch_size;
+  const Partition partition{toy.users, shards};
+  using Gradient = std::map<Index, std::vector<double>>;
+  // Summed over the whole set, and of the last batch that touched the row.
+  Gradient user_total, item_total, user_last, item_last;
+  for (std::int64_t step = 0; step < steps; ++step) {
+    Gradient user_batch, item_batch;
+    for (int shard = 0; shard < shards; ++shard) {
+      data::TripleSampler sampler(lists, partition.begin(shard), partition.size(shard), shard, toy.items, fgm.seed,
+                                  Purpose::attack_start, Purpose::attack_negatives);
+      sampler.begin_epoch(0);
+      data::MicroBatch batch;
+      sampler.sample(step, steps, batch);
+      for (int t = 0; t < batch.triples(); ++t) {
+        const auto at = static_cast<std::size_t>(t);
+        const Index user = batch.users[static_cast<std::size_t>(batch.user[at])];
+        const Index positive = batch.items[static_cast<std::size_t>(batch.positive[at])];
+        const Index negative = batch.items[static_cast<std::size_t>(batch.negative[at])];
+        const float* u = clean.users.data() + user * user_record;
+        const float* i = clean.items.data() + positive * item_record;
+        const float* j = clean.items.data() + negative * item_record;
+        double s = static_cast<double>(i[bias_column]) - static_cast<double>(j[bias_column]);
+        for (int c = 0; c < dim; ++c)
+          s += static_cast<double>(u[c]) * (static_cast<double>(i[c]) - static_cast<double>(j[c]));
+        const double w = 1.0 / (1.0 + std::exp(s));
+        for (const bool last : {false, true}) {
+          auto& gu = (last ? user_batch : user_total).try_emplace(user, dim, 0.0).first->second;
+          auto& gi = (last ? item_batch : item_total).try_emplace(positive, dim, 0.0).first->second;
+          auto& gj = (last ? item_batch : item_total).try_emplace(negative, dim, 0.0).first->second;
+          for (std::size_t c = 0; c < dim; ++c) {
+            gu[c] -= w * (static_cast<double>(i[c]) - static_cast<double>(j[c]));
+            gi[c] -= w * static_cast<double>(u[c]);
+            gj[c] += w * static_cast<double>(u[c]);
+          }
+        }
+      }
+    }
+    for (const auto& [row, g] : user_batch) user_last[row] = g;
+    for (const auto& [row, g] : item_batch) item_last[row] = g;
+  }
+  const auto compare = [&](const AttackPlan& plan, const Gradient& users, const Gradient& items) {
+    double all = 0.0;
+    for (const auto* gradient : {&users, &items}) {
+      for (const auto& [row, g] : *gradient) all += squares(g);
+    }
+    const Rows moved = rows_of(world, trained.attacked(plan));
+    const auto check = [&](const Gradient& gradient, const std::vector<std::vector<double>>& got) {
+      double worst = 0.0;
+      for (const auto& [row, g] : gradient) {
+        const double norm = std::sqrt(plan.ball == Ball::global_l2 ? all : squares(g));
+        for (std::size_t c = 0; c < dim; ++c)
+          worst = std::max(worst, std::abs(got[static_cast<std::size_t>(row)][c] -
+                                           plan.epsilon * g[c] / std::max(norm, plan.norm_floor)));
+      }
+      BOOST_TEST(worst < 1e-5);
+    };
+    check(users, deltas(moved.users, clean.users, user_record));
+    check(items, deltas(moved.items, clean.items, item_record));
+  };
+  compare(fgm, user_total, item_total);
+  compare(plan_of(AttackMethod::fgm, Ball::global_l2), user_total, item_total);
+  compare(plan_of(AttackMethod::fgm, Ball::row_l2, 0.5, Scope::batch), user_last, item_last);
+}
+
+// Attack checks, numbers 4 and 5.
+BOOST_AUTO_TEST_CASE(the_adversary_raises_the_training_loss_more_than_noise_of_equal_size) {
+  const auto world = comm::Communicator::world();
+  const Trained trained(world);
+  const double clean = training_loss(rows_of(world, trained.model));
+  const auto loss = [&](const AttackPlan& plan) { return training_loss(rows_of(world, trained.attacked(plan))); };
+  for (const double epsilon : {0.1, 0.5, 1.0}) {
+    const double fgm = loss(plan_of(AttackMethod::fgm, Ball::row_l2, epsilon));
+    const double fgsm = loss(plan_of(AttackMethod::fgsm, Ball::linf, epsilon));
+    double noise = 0.0;
+    constexpr int seeds = 20;
+    for (int seed = 1; seed <= seeds; ++seed) {
+      AttackPlan random = plan_of(AttackMethod::random, Ball::row_l2, epsilon);
+      random.seed = static_cast<std::uint64_t>(seed);
+      noise += loss(random) / seeds;
+    }
+    BOOST_TEST(fgm > clean);
+    BOOST_TEST(fgm - clean > 3.0 * (noise - clean));
+    // Sixteen and more columns of size epsilon are a longer step than one of length epsilon.
+    BOOST_TEST(fgsm > fgm);
+  }
+}
+
+// Attack checks, sections 5: on the triples that the attack climbs, many small steps in a ball reach at least what one
+// large one does.
+BOOST_AUTO_TEST_CASE(iterated_attacks_do_at_least_as_well_as_one_step) {
+  const auto world = comm::Communicator::world();
+  const Trained trained(world);
+  const auto loss = [&](const AttackPlan& plan) {
+    const FactorModel moved = trained.attacked(plan);
+    game::PairwiseSetup setup;
+    setup.communicator = &world;
+    setup.layout = trained.layout;
+    setup.users = moved.users.get();
+    setup.items = moved.items.get();
+    setup.train = &trained.lists;
+    setup.total_positives = toy.positives();
+    setup.batch_size = plan.batch_size;
+    setup.seed = plan.seed;
+    setup.order_purpose = Purpose::attack_start;
+    setup.negative_purpose = Purpose::attack_negatives;
+    game::PairwiseEngine engine(setup);
+    engine.use_sink([](table::Table&, Index, const float*) {});
+    engine.begin_epoch(0, 0);
+    while (engine.next_step() < engine.steps()) engine.step(0);
+    engine.end_epoch();
+    return comm::tree_sum(world, shards, engine.losses(), 1).front();
+  };
+  for (const Ball ball : balls) {
+    for (const double epsilon : {0.1, 0.5, 1.0}) {
+      BOOST_TEST_CONTEXT("ball " << static_cast<int>(ball) << ", epsilon " << epsilon) {
+        const double one_step =
+            loss(plan_of(ball == Ball::linf ? AttackMethod::fgsm : AttackMethod::fgm, ball, epsilon));
+        AttackPlan bim = plan_of(AttackMethod::bim, ball, epsilon);
+        bim.steps = 20;
+        bim.step_size = epsilon / 5;
+        BOOST_TEST(loss(bim) > 0.9999 * one_step);
+        AttackPlan pgd = bim;
+        pgd.method = AttackMethod::pgd;
+        BOOST_TEST(loss(pgd) > 0.9999 * one_step);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_seed_decides_noise_starts_and_negatives) {
+  const auto world = comm::Communicator::world();
+  const Trained trained(world);
+  for (const AttackMethod method : methods) {
+    AttackPlan plan = plan_of(method, Ball::row_l2);
+    const Rows first = rows_of(world, trained.attacked(plan));
+    BOOST_TEST((rows_of(world, trained.attacked(plan)) == first));
+    plan.seed = 2;
+    BOOST_TEST((rows_of(world, trained.attacked(plan)) != first));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_attacked_is_said_in_one_sentence) {
+  const auto world = comm::Communicator::world();
+  const Trained trained(world);
+  BOOST_TEST(test::sentence_of(ExitCode::usage, [&] {
+               trained.attacked(plan_of(AttackMethod::fgm, Ball::global_l2, 0.5, Scope::batch));
+             }) == "a global ball spans all rows, so it needs --scope data; scope batch takes row_l2 and linf");
+  BOOST_TEST(test::sentence_of(ExitCode::usage, [] { systems::attack_method_of("pdg"); }) ==
+             "unknown attack method pdg: there are random, fgm, fgsm, bim and pgd");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
