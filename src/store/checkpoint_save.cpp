@@ -121,8 +121,9 @@ SaveReport save_checkpoint(const comm::Communicator& communicator, int shards, c
     if (communicator.is_root()) remove_tree(temporary);
     const std::string room =
         communicator.broadcast(communicator.is_root() ? missing_room(checkpoints_dir, table_bytes(manifest)) : "", 0);
-    throw EnvironmentError(fmt::format("the checkpoint {} was not written: {}{}; earlier checkpoints are untouched",
-                                       manifest.path, failure.what(), room));
+    throw comm::AgreedError(ExitCode::environment,
+                            fmt::format("the checkpoint {} was not written: {}{}; earlier checkpoints are untouched",
+                                        manifest.path, failure.what(), room));
   }
   const std::int64_t bytes = communicator.max(communicator.is_root() ? bytes_written(manifest) : 0);
   return {manifest.path, bytes, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};

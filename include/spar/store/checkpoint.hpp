@@ -65,8 +65,8 @@ inline constexpr std::int64_t checkpoint_part_bytes = std::int64_t{256} << 20;
 /// message of at most 8 MiB in flight per rank; memory: two such blocks, and the pending rows of a part). `may_commit`
 /// is asked on rank 0 between blocks, so that it may touch run.lock, and right before the final rename (run.lock's
 /// nonce is read again there); false ends the save. A checkpoint of the same name is replaced. On failure (disk full
-/// ...) every rank throws the same EnvironmentError, the temporary directory is gone and older checkpoints are
-/// untouched.
+/// ...) every rank throws the same AgreedError of ExitCode::environment, the temporary directory is gone and older
+/// checkpoints are untouched.
 SaveReport save_checkpoint(const comm::Communicator& communicator, int shards, const std::string& checkpoints_dir,
                            const std::string& nonce, const CheckpointInfo& info, const std::vector<TableRows>& tables,
                            const std::vector<PendingRows>& pending, const std::function<bool()>& may_commit,
