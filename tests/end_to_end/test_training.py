@@ -283,11 +283,12 @@ class Mistakes(Scratch):
                 self.assertEqual((result.returncode, result.stdout), (code, ""))
 
     def test_n_singles_train_nothing(self):
-        result = run("train", "apr", "--data", self.data, "--run", self.place("singles"),
-                     env={**os.environ, "PMI_SIZE": "4", "PMI_RANK": "0"})
-        self.assertRegex(result.stderr, r"\Aspar: error: started as 4 processes, but MPI sees 1: use srun --mpi=pmix[^\n]*\n\Z")
-        self.assertEqual(result.returncode, 3)
-        self.assertFalse(self.place("singles").exists())
+        for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"):
+            with self.subTest(variable=name):
+                result = run("train", "apr", "--data", self.data, "--run", self.place("singles"), env={**os.environ, name: "4"})
+                self.assertRegex(result.stderr, r"\Aspar: error: started as 4 processes, but MPI sees 1: use srun --mpi=pmix[^\n]*\n\Z")
+                self.assertEqual(result.returncode, 3)
+                self.assertFalse(self.place("singles").exists())
 
     def test_wrong_users_runs_and_splits_get_one_sentence_on_any_number_of_ranks(self):
         self.train("bpr-mf", "small", *settings(train__epochs=1))
