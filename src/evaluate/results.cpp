@@ -149,7 +149,7 @@ std::string comparison_json(const std::vector<RunResult>& runs, const std::vecto
 
 std::string save_result(const std::string& directory, const RunResult& run) {
   store::make_directories(directory);
-  const std::string path = directory + "/" + run.file_name();
+  std::string path = directory + "/" + run.file_name();
   store::write_durably(path, run_json(run, 2));
   return path;
 }

@@ -26,7 +26,7 @@ std::string read_text(hid_t attribute, hid_t type) {
   if (H5Tis_variable_str(type) > 0) {
     char* text = nullptr;
     if (H5Aread(attribute, type, &text) < 0 || text == nullptr) throw DamagedStructure{};
-    const std::string copy(text);
+    std::string copy(text);
     H5free_memory(text);
     return copy;
   }
