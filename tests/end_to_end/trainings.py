@@ -1,0 +1,104 @@
+"""What the tests of whole trainings share: a scratch folder with data, runs of the program, and looks at what they leave."""
+import hashlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import time
+import unittest
+
+SPAR = os.environ["SPAR_PROGRAM"]
+PATIENCE = 240
+
+
+def command(*words, ranks=0):
+    launcher = ["mpirun", "-q", "-n", str(ranks)] if ranks else []
+    return [*launcher, SPAR, *[str(word) for word in words]]
+
+
+def run(*words, ranks=0, **options):
+    return subprocess.run(command(*words, ranks=ranks), capture_output=True, text=True, timeout=PATIENCE, **options)
+
+
+def done(*words, ranks=0):
+    result = run(*words, ranks=ranks)
+    if result.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, words))} ended with {result.returncode}: {result.stderr}")
+    return result
+
+
+def settings(**values):
+    words = []
+    for key, value in values.items():
+        words += ["--set", f"{key.replace('__', '.')}={value}"]
+    return words
+
+
+def sha256(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def log_of(directory):
+    return [json.loads(line) for line in (directory / "log.jsonl").read_text().splitlines()]
+
+
+def lines_so_far(directory):
+    """The whole lines of a log that is being written."""
+    try:
+        text = (directory / "log.jsonl").read_text()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
+
+
+class Scratch(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.root = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.root.name)
+        cls.data = cls.folder / "d.h5"
+        done("synth", "--users", 1201, "--items", 397, "--interactions", 24001, "--to", cls.data)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.root.cleanup()
+
+    def place(self, name):
+        return self.folder / name
+
+    def train(self, system, name, *more, data=None, ranks=0):
+        words = ["train", system, "--data", data or self.data, "--run", self.place(name), "--progress", "none", *more]
+        return done(*words, ranks=ranks)
+
+    def exported(self, name, ranks=0, checkpoint="last"):
+        to = self.place(name + "-export")
+        done("export", self.place(name), "--to", to, "--checkpoint", checkpoint, ranks=ranks)
+        return sha256(to)
+
+    def started(self, system, name, *more, ranks):
+        words = ["train", system, "--data", self.data, "--run", self.place(name), "--progress", "none", *more]
+        job = subprocess.Popen(command(*words, ranks=ranks), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, job)
+        return job
+
+    @staticmethod
+    def end(job):
+        if job.poll() is None:
+            job.kill()
+        job.communicate()
+
+    def wait_for(self, job, what, condition):
+        """Until the job's run directory fulfils the condition."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if job.poll() is not None:
+                self.fail(f"the job ended with {job.returncode} before {what}: {job.stderr.read()}")
+            if time.monotonic() > deadline:
+                self.fail(f"no {what} after {PATIENCE} s")
+            time.sleep(0.02)
+
+    def newest_epoch(self, name):
+        names = sorted(path.name for path in (self.place(name) / "checkpoints").iterdir() if path.name.startswith("epoch-"))
+        return int(re.match(r"epoch-(\d+)-step-(\d+)$", names[-1]).group(1))
