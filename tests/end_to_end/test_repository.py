@@ -117,6 +117,11 @@ class Files(unittest.TestCase):
             match = unfinished.search(path.read_text())
             self.assertIsNone(match, f"{name_of(path)}: {match and match.group()}")
 
+    def test_no_merge_was_left_half_done(self):
+        marker = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+        for path in files("*.hpp", "*.cpp", "*.py", "*.sh", "*.sbatch", "*.cmake", "CMakeLists.txt", "*.toml", "*.md", "spar-run"):
+            self.assertIsNone(marker.search(path.read_text()), name_of(path))
+
     def test_links_between_pages_lead_somewhere(self):
         for path in files("*.md"):
             for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
@@ -125,15 +130,21 @@ class Files(unittest.TestCase):
                 self.assertTrue((path.parent / target).exists(), f"{name_of(path)} links to {target}")
 
 
-class Headers(unittest.TestCase):
-    def test_every_header_compiles_alone(self):
+class Targets(unittest.TestCase):
+    def build(self, target):
         build = os.environ.get("SPAR_BUILD")
         if not build:
             self.skipTest("SPAR_BUILD names no build directory")
         done = subprocess.run(
-            ["cmake", "--build", build, "--target", "spar_headers"], capture_output=True, text=True, errors="replace"
+            ["cmake", "--build", build, "--target", target], capture_output=True, text=True, errors="replace"
         )
         self.assertEqual(done.returncode, 0, done.stdout[-6000:] + done.stderr[-6000:])
+
+    def test_every_header_compiles_alone(self):
+        self.build("spar_headers")
+
+    def test_the_benchmarks_build(self):
+        self.build("spar_bench")
 
 
 class Tools(unittest.TestCase):
