@@ -2,38 +2,27 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "spar/base/error.hpp"
+#include "spar/base/random_lanes.hpp"
 
 namespace spar::data {
 
 SlotFinder::SlotFinder(std::size_t most_keys) {
   const std::size_t size = std::bit_ceil(std::max<std::size_t>(16, 4 * most_keys));
+  SPAR_ASSERT(size <= std::size_t{1} << 31);
   entries_.resize(size);
-  shift_ = 64 - std::countr_zero(size);
+  shift_ = 32 - std::countr_zero(size);
+  mask_ = static_cast<std::uint32_t>(size - 1);
 }
 
 void SlotFinder::clear() {
+  base_ += count_;
   count_ = 0;
-  if (++generation_ == 0) {
+  if (base_ >= std::uint32_t{1} << 31) {
     std::fill(entries_.begin(), entries_.end(), Entry{});
-    generation_ = 1;
-  }
-}
-
-std::int32_t SlotFinder::find(std::uint64_t key, bool& fresh) {
-  // Fibonacci hashing (Knuth, volume 3, 6.4): the table is a quarter full at most, so probes are short.
-  for (std::size_t place = (key * 0x9e3779b97f4a7c15ULL) >> shift_;; place = (place + 1) & (entries_.size() - 1)) {
-    Entry& entry = entries_[place];
-    if (entry.generation != generation_) {
-      entry = {key, generation_, count_};
-      fresh = true;
-      return count_++;
-    }
-    if (entry.key == key) {
-      fresh = false;
-      return entry.slot;
-    }
+    base_ = 1;
   }
 }
 
@@ -61,20 +50,33 @@ Finders& finders() {
   return of_this_thread;
 }
 
+constexpr std::size_t items_per_line = 16;
+
+// Whether one of the first `count` of sixteen items is `item`; reads all sixteen.
+unsigned among_sixteen(const ItemId* items, std::size_t count, ItemId item) {
+  typedef ItemId Loose __attribute__((vector_size(64), aligned(4)));
+  const WordLanes place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const auto equal = (*reinterpret_cast<const Loose*>(items) == item) & (place < static_cast<std::uint32_t>(count));
+#ifdef __AVX512F__
+  return _mm512_test_epi32_mask((__m512i)equal, (__m512i)equal);
+#else
+  std::uint64_t words[8];
+  std::memcpy(words, &equal, sizeof words);
+  return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0 ? 1U : 0U;
+#endif
+}
+
 // Whether an ascending list holds an item: halves without branches down to a few cache lines, then compares all of
-// them.
-bool has_item(std::span<const ItemId> list, ItemId item) {
-  constexpr std::size_t scanned = 32;
-  const ItemId* first = list.data();
-  std::size_t count = list.size();
-  while (count > scanned) {
+// them. Two lines are compared even where there is one, since a branch on the length would be guessed wrong too often.
+bool has_item(const ItemId* first, std::size_t count, ItemId item) {
+  constexpr std::size_t compared = 2 * items_per_line;
+  while (count > compared) {
     const std::size_t half = count / 2;
     first += first[half] <= item ? half : 0;
     count -= half;
   }
-  unsigned found = 0;
-  for (std::size_t k = 0; k < count; ++k) found |= first[k] == item ? 1U : 0U;
-  return found != 0;
+  const std::size_t rest = count > items_per_line ? count - items_per_line : 0;
+  return (among_sixteen(first, count, item) | among_sixteen(first + items_per_line, rest, item)) != 0;
 }
 
 }  // namespace
@@ -117,69 +119,114 @@ void TripleSampler::begin_epoch(std::int64_t epoch) {
   }
 }
 
+bool TripleSampler::owns(Index user, ItemId item) const {
+  const auto list = lists_->of(user);
+  // The comparison reads whole lines beyond the list's end, which must not be the end of all lists.
+  const bool room = list.data() + list.size() + 2 * items_per_line <= lists_->items.data() + lists_->items.size();
+  return room ? has_item(list.data(), list.size(), item) : std::binary_search(list.begin(), list.end(), item);
+}
+
 bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const {
-  const auto owned = lists_->of(user);
-  if (static_cast<Index>(owned.size()) >= total_items_) return false;
+  if (static_cast<Index>(lists_->of(user).size()) >= total_items_) return false;
   const auto items = static_cast<std::uint64_t>(total_items_);
   for (std::uint32_t attempt = 0;; ++attempt) {
     const auto block = negative_stream_.block(place, (static_cast<std::uint32_t>(shard_) << 20) | attempt,
                                               static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
     for (int half = 0; half < 2; ++half) {
       item = static_cast<ItemId>(bounded(word64(block, half), items));
-      if (!has_item(owned, item)) return true;
+      if (!owns(user, item)) return true;
     }
   }
 }
 
-void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& batch) {
-  const std::int64_t begin = step * positives_ / steps;
-  const std::int64_t end = (step + 1) * positives_ / steps;
+// The first draw of draw_negative for sixteen places from `place` on.
+void TripleSampler::draw_first(std::int64_t step, std::uint32_t place, ItemId* items) const {
+  const auto blocks =
+      block_lanes(negative_stream_, place, static_cast<std::uint32_t>(shard_) << 20, static_cast<std::uint32_t>(step),
+                  static_cast<std::uint32_t>(epoch_));
+  std::uint32_t low[16], high[16];
+  std::memcpy(low, &blocks.word[0], sizeof low);
+  std::memcpy(high, &blocks.word[1], sizeof high);
+  for (int k = 0; k < 16; ++k) {
+    items[k] = static_cast<ItemId>(
+        bounded(low[k] | (static_cast<std::uint64_t>(high[k]) << 32), static_cast<std::uint64_t>(total_items_)));
+  }
+}
+
+// Asks early for the lists of positives to come, of this sampler and then of the next one: first for where they lie,
+// then for their first lines.
+class TripleSampler::Lookahead {
+ public:
+  Lookahead(const TripleSampler& now, std::int64_t end, const TripleSampler* next, std::int64_t next_begin)
+      : now_(now), end_(end), next_(next == nullptr ? now : *next), next_begin_(next == nullptr ? end : next_begin) {}
+
+  [[gnu::always_inline]] void ask(std::int64_t entry) const {
+    constexpr std::int64_t offsets_ahead = 24;
+    constexpr std::int64_t lists_ahead = 12;
+    if (const Index user = user_of(entry + offsets_ahead); user >= 0)
+      __builtin_prefetch(&now_.lists_->offsets[static_cast<std::size_t>(user)]);
+    if (const Index user = user_of(entry + lists_ahead); user >= 0) {
+      const ItemId* list = now_.lists_->items.data() + now_.lists_->offsets[static_cast<std::size_t>(user)];
+      __builtin_prefetch(list);
+      __builtin_prefetch(list + items_per_line);
+      __builtin_prefetch(list + 2 * items_per_line - 1);
+    }
+  }
+
+ private:
+  [[gnu::always_inline]] Index user_of(std::int64_t entry) const {
+    const TripleSampler& sampler = entry < end_ ? now_ : next_;
+    const auto k = static_cast<std::size_t>(entry < end_ ? entry : entry - end_ + next_begin_);
+    return k < sampler.order_.size() ? sampler.first_user_ + sampler.order_[k].user : -1;
+  }
+
+  const TripleSampler& now_;
+  std::int64_t end_;
+  const TripleSampler& next_;
+  std::int64_t next_begin_;
+};
+
+void TripleSampler::make_room(std::int64_t steps, MicroBatch& batch) const {
   const auto most = static_cast<std::size_t>(most_triples(steps));
   if (batch.user.capacity() < most) {
-    batch.user.reserve(most);
-    batch.positive.reserve(most);
-    batch.negative.reserve(most);
+    for (auto* slots : {&batch.user, &batch.positive, &batch.negative}) slots->reserve(most);
     batch.users.reserve(most);
     batch.items.reserve(2 * most);
   }
-  batch.user.clear();
-  batch.positive.clear();
-  batch.negative.clear();
+  for (auto* slots : {&batch.user, &batch.positive, &batch.negative}) slots->clear();
   batch.users.clear();
   batch.items.clear();
+}
+
+void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& batch, const TripleSampler* next) {
+  const std::int64_t begin = step * positives_ / steps;
+  const std::int64_t end = (step + 1) * positives_ / steps;
+  make_room(steps, batch);
   Finders& distinct = finders();
-  distinct.prepare(most);
-  const auto slot = [](SlotFinder& finder, std::vector<Index>& rows, Index row) {
+  distinct.prepare(static_cast<std::size_t>(most_triples(steps)));
+  const auto slot = [](SlotFinder& finder, std::vector<Index>& rows, std::uint32_t key, Index row) {
     bool fresh = false;
-    const std::int32_t s = finder.find(static_cast<std::uint64_t>(row), fresh);
+    const std::int32_t s = finder.find(key, fresh);
     if (fresh) rows.push_back(row);
     return s;
   };
+  const Lookahead lookahead(*this, end, next, next == nullptr ? 0 : step * next->positives_ / steps);
+  ItemId drawn[16];
   for (std::int64_t e = begin; e < end; ++e) {
-    fetch_early(static_cast<std::size_t>(e));
+    lookahead.ask(e);
+    const auto place = static_cast<std::uint32_t>(e - begin);
+    if (place % 16 == 0) draw_first(step, place, drawn);
     const Positive positive = order_[static_cast<std::size_t>(e)];
     const Index user = first_user_ + positive.user;
-    ItemId negative = 0;
-    if (!draw_negative(user, step, static_cast<std::uint32_t>(e - begin), negative)) {
+    ItemId negative = drawn[place % 16];
+    if (owns(user, negative) && !draw_negative(user, step, place, negative)) {
       ++skipped_;
       continue;
     }
-    batch.user.push_back(slot(distinct.users, batch.users, user));
-    batch.positive.push_back(slot(distinct.items, batch.items, positive.item));
-    batch.negative.push_back(slot(distinct.items, batch.items, negative));
+    batch.user.push_back(slot(distinct.users, batch.users, positive.user, user));
+    batch.positive.push_back(slot(distinct.items, batch.items, positive.item, positive.item));
+    batch.negative.push_back(slot(distinct.items, batch.items, negative, negative));
   }
-}
-
-// The lists of users to come: first where they lie, then their first lines.
-void TripleSampler::fetch_early(std::size_t entry) const {
-  constexpr std::size_t offsets_ahead = 24;
-  constexpr std::size_t lists_ahead = 12;
-  constexpr std::size_t items_per_line = 16;
-  if (entry + offsets_ahead >= order_.size()) return;
-  __builtin_prefetch(&lists_->offsets[static_cast<std::size_t>(first_user_) + order_[entry + offsets_ahead].user]);
-  const auto list = lists_->of(first_user_ + order_[entry + lists_ahead].user);
-  __builtin_prefetch(list.data());
-  if (list.size() > items_per_line) __builtin_prefetch(list.data() + items_per_line);
 }
 
 }  // namespace spar::data

@@ -123,7 +123,8 @@ void PairwiseEngine::sample(std::int64_t step) {
   const auto set = static_cast<std::size_t>(set_of(step));
   parallel_for(static_cast<int>(shards_.size()), [&](int k) {
     Shard& shard = *shards_[static_cast<std::size_t>(k)];
-    shard.sampler.sample(step, steps_, shard.batches[set]);
+    const auto after = static_cast<std::size_t>(k) + 1;
+    shard.sampler.sample(step, steps_, shard.batches[set], after < shards_.size() ? &shards_[after]->sampler : nullptr);
   });
 }
 

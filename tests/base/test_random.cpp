@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "spar/base/random.hpp"
+#include "spar/base/random_lanes.hpp"
 
 using spar::Purpose;
 using spar::RandomStream;
@@ -34,6 +35,17 @@ BOOST_AUTO_TEST_CASE(a_number_depends_on_seed_purpose_and_every_word_of_the_coun
                                              stream.block(1, 2, 3, 0)};
   BOOST_TEST(others.size() == 6U);
   BOOST_TEST(others.count(block) == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(sixteen_counters_side_by_side_give_the_words_of_one_after_the_other) {
+  const RandomStream stream(77, Purpose::negatives);
+  for (const std::uint32_t first : {0U, 5U, 0xFFFFFFF8U}) {
+    const auto lanes = spar::block_lanes(stream, first, 0xFFFFFFFFU, 3, 9);
+    for (std::uint32_t k = 0; k < 16; ++k) {
+      const auto block = stream.block(first + k, 0xFFFFFFFFU, 3, 9);
+      for (std::size_t w = 0; w < 4; ++w) BOOST_TEST(lanes.word[w][k] == block[w]);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(streams_of_the_first_seeds_and_all_purposes_do_not_meet) {

@@ -281,14 +281,14 @@ BOOST_AUTO_TEST_CASE(the_slot_finder_numbers_keys_in_order_of_first_appearance) 
   data::SlotFinder finder(100);
   for (int round = 0; round < 3; ++round) {
     finder.clear();
-    for (std::uint64_t k = 0; k < 100; ++k) {
+    for (std::uint32_t k = 0; k < 100; ++k) {
       bool fresh = false;
-      BOOST_TEST(finder.find(k << 32, fresh) == static_cast<std::int32_t>(k));
+      BOOST_TEST(finder.find(k << 20, fresh) == static_cast<std::int32_t>(k));
       BOOST_TEST(fresh);
     }
-    for (std::uint64_t k = 0; k < 100; ++k) {
+    for (std::uint32_t k = 0; k < 100; ++k) {
       bool fresh = true;
-      BOOST_TEST(finder.find(k << 32, fresh) == static_cast<std::int32_t>(k));
+      BOOST_TEST(finder.find(k << 20, fresh) == static_cast<std::int32_t>(k));
       BOOST_TEST(!fresh);
     }
   }

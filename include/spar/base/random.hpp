@@ -37,6 +37,8 @@ class RandomStream {
     return {words[0], words[1], words[2], words[3]};
   }
 
+  const r123::Philox4x32::key_type& key() const { return key_; }
+
  private:
   static r123::Philox4x32::key_type derive_key(std::uint64_t seed, Purpose purpose);
   r123::Philox4x32::key_type key_;

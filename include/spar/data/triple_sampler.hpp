@@ -16,18 +16,34 @@ class SlotFinder {
   explicit SlotFinder(std::size_t most_keys = 0);
   void clear();
   /// The slot of `key`; `fresh` tells whether it is new.
-  std::int32_t find(std::uint64_t key, bool& fresh);
+  std::int32_t find(std::uint32_t key, bool& fresh) {
+    // Fibonacci hashing (Knuth, volume 3, 6.4): the table is a quarter full at most, so probes are short.
+    for (std::uint32_t place = (key * 0x9e3779b9U) >> shift_;; place = (place + 1) & mask_) {
+      Entry& entry = entries_[place];
+      const std::uint32_t slot = entry.stamp - base_;
+      if (slot >= count_) {
+        entry = {key, base_ + count_};
+        fresh = true;
+        return static_cast<std::int32_t>(count_++);
+      }
+      if (entry.key == key) {
+        fresh = false;
+        return static_cast<std::int32_t>(slot);
+      }
+    }
+  }
 
  private:
+  // Stamps of earlier sets lie below base_, so that clearing writes nothing.
   struct Entry {
-    std::uint64_t key = 0;
-    std::uint32_t generation = 0;
-    std::int32_t slot = 0;
+    std::uint32_t key = 0;
+    std::uint32_t stamp = 0;
   };
   std::vector<Entry> entries_;
-  int shift_ = 63;
-  std::uint32_t generation_ = 0;
-  std::int32_t count_ = 0;
+  int shift_ = 31;
+  std::uint32_t mask_ = 0;
+  std::uint32_t base_ = 1;
+  std::uint32_t count_ = 0;
 };
 
 /// The triples of one shard in one step. Slots point into the distinct rows, which are numbered in order of first
@@ -59,14 +75,25 @@ class TripleSampler {
   /// Fixes the order of an epoch. Costs one random access a positive, within the shard's own 8 bytes each.
   void begin_epoch(std::int64_t epoch);
   /// Entries floor(step * n / steps) .. floor((step + 1) * n / steps) of the epoch's order. Triples whose user has
-  /// every item are left out and counted.
-  void sample(std::int64_t step, std::int64_t steps, MicroBatch& batch);
+  /// every item are left out and counted. `next`: the sampler that draws after this one, whose first lists are asked
+  /// for meanwhile. Moves, per triple: 8 bytes of the order, the user's two offsets and the first lines of its list.
+  void sample(std::int64_t step, std::int64_t steps, MicroBatch& batch, const TripleSampler* next = nullptr);
   std::int64_t skipped() const { return skipped_; }
 
  private:
+  // The shard's positives in the epoch's order, users counted from first_user_: read from front to back, so that only
+  // the users' lists are far away.
+  struct Positive {
+    std::uint32_t user;
+    ItemId item;
+  };
+  class Lookahead;
+
   void fill_order();
-  void fetch_early(std::size_t entry) const;
+  void make_room(std::int64_t steps, MicroBatch& batch) const;
+  bool owns(Index user, ItemId item) const;
   bool draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const;
+  void draw_first(std::int64_t step, std::uint32_t place, ItemId* items) const;
 
   const UserLists* lists_;
   Index first_user_;
@@ -78,12 +105,6 @@ class TripleSampler {
   RandomStream negative_stream_;
   std::int64_t epoch_ = -1;
   std::int64_t skipped_ = 0;
-  // The shard's positives in the epoch's order, users counted from first_user_: read from front to back, so that only
-  // the users' lists are far away.
-  struct Positive {
-    std::uint32_t user;
-    ItemId item;
-  };
   std::vector<Positive> order_;
 };
 
