@@ -77,10 +77,6 @@ void direction(const PerturbationSettings& settings, const float* gradient, cons
   }
 }
 
-double squared_norm(const float* delta, int width) {
-  return static_cast<double>(lane_dot(delta, delta, width));
-}
-
 void scale_to_ball(const PerturbationSettings& settings, double global_squares, int width, float* delta) {
   double norm = 0.0;
   switch (settings.ball) {

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <vector>
 
+#include "spar/base/lanes.hpp"
 #include "spar/game/pairwise_engine.hpp"
 #include "spar/tape/pairwise.hpp"
 
@@ -11,9 +12,8 @@ namespace spar::game {
 struct PairwiseEngine::Shard {
   data::TripleSampler sampler;
   std::array<data::MicroBatch, sets> batches;
-  // Gradients of the distinct item rows, clean (or whole) and at the perturbed rows, and of the distinct users where a
-  // later phase needs them. Without pipeline one of each serves all steps and stays in cache: gradient_set().
-  std::array<std::array<Buffer<float>, 2>, sets> item_gradients;
+  // Gradients of the distinct users where a later phase needs them. Without pipeline one serves all steps and stays in
+  // cache: gradient_set().
   std::array<Buffer<float>, sets> user_gradients;
   // Users as they were before the updates in flight (pipeline).
   std::array<Buffer<float>, sets> user_rows;
@@ -25,6 +25,7 @@ struct PairwiseEngine::Shard {
 struct PairwiseEngine::Worker {
   tape::Tape<float> tape;
   Buffer<float> delta;
+  std::vector<const float*> early_users;  // of the next shard, for the tape's early()
 };
 
 class PairwiseEngine::Stopwatch {
@@ -39,13 +40,13 @@ class PairwiseEngine::Stopwatch {
   std::chrono::steady_clock::time_point start_;
 };
 
-inline tape::Triples triples_of(const data::MicroBatch& batch) {
-  return {batch.user, batch.positive, batch.negative};
+/// `width` floats, sixteen at a time, as a gradient for Updater::update_rows.
+inline auto lanes_at(const float* row) {
+  return [row](int c) { return load_lanes(row + c); };
 }
 
-// gcc 12 takes a function that only prefetches for one without effect and drops its calls, unless it is inlined first.
-[[gnu::always_inline]] inline void prefetch_row(const float* row, int width) {
-  for (int c = 0; c < width; c += 16) __builtin_prefetch(row + c);
+inline tape::Triples triples_of(const data::MicroBatch& batch) {
+  return {batch.user, batch.positive, batch.negative};
 }
 
 }  // namespace spar::game

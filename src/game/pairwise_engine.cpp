@@ -9,6 +9,7 @@
 #include "spar/base/error.hpp"
 #include "spar/base/lanes.hpp"
 #include "spar/base/threads.hpp"
+#include "spar/optim/rules.hpp"
 
 namespace spar::game {
 
@@ -210,6 +211,10 @@ PairwiseEngine::Flags PairwiseEngine::step(Flags flags) {
   const bool batch_scope = adversary_ && adversary_->scope == adversary::Scope::batch &&
                            adversary_->perturbation.method != adversary::Method::random;
   two_pushes_[static_cast<std::size_t>(set)] = batch_scope;
+  for (std::size_t channel = 0; channel < (adversary_ ? 2U : 1U); ++channel) {
+    item_gradients_[gradient_set(static_cast<std::size_t>(set))][channel].require(
+        exchange_->asked_rows(set) * static_cast<std::size_t>(item_width_));
+  }
   batch_scope ? batch_scope_step() : one_push_step();
   ++step_count_;
   if (setup_.pipeline) {
@@ -273,21 +278,37 @@ void PairwiseEngine::apply(int set) {
   }
 }
 
+// Moves, per touched row: its values and state (asked for early), its summed gradients once.
 void PairwiseEngine::apply_items(int set) {
-  constexpr int ahead = 16;
   constexpr int rows_per_range = 512;
+  constexpr int ahead = 16;
   const int touched = exchange_->touched(set);
+  const auto floats = static_cast<int>(setup_.items->shape().record());
   const bool combine = two_pushes_[static_cast<std::size_t>(set)] && !unapplied_summed_;
-  const float weight = adversary_ ? static_cast<float>(adversary_->weight) : 0.0F;
   const auto range = [&](int begin, int end) {
-    for (int t = begin; t < end; ++t) {
-      if (t + ahead < end) {
-        prefetch_row(setup_.items->record(exchange_->row_of(set, t + ahead)), item_width_);
-        prefetch_row(setup_.items->record(exchange_->row_of(set, t + ahead)) + item_width_, item_width_);
+    if (sink_ || updater_->moves_all_rows()) {
+      for (int t = begin; t < end; ++t) {
+        if (combine) table::add_row(exchange_->total(set, 0, t), exchange_->total(set, 1, t), item_width_);
+        accept(*setup_.items, exchange_->row_of(set, t), exchange_->total(set, 0, t));
       }
-      float* total = exchange_->total(set, 0, t);
-      if (combine) table::add_scaled_row(total, weight, exchange_->total(set, 1, t), item_width_);
-      accept(*setup_.items, exchange_->row_of(set, t), total);
+      return;
+    }
+    const auto record = [&](int k) {
+      if (begin + k + ahead < end) {
+        const float* later = setup_.items->record(exchange_->row_of(set, begin + k + ahead));
+        for (int c = 0; c < floats; c += lanes) __builtin_prefetch(later + c, 1);
+      }
+      return setup_.items->record(exchange_->row_of(set, begin + k));
+    };
+    if (combine) {
+      updater_->update_rows(end - begin, item_width_, item_width_, record, [&](int k) {
+        return [first = exchange_->total(set, 0, begin + k), second = exchange_->total(set, 1, begin + k)](int c) {
+          return load_lanes(first + c) + load_lanes(second + c);
+        };
+      });
+    } else {
+      updater_->update_rows(end - begin, item_width_, item_width_, record,
+                            [&](int k) { return lanes_at(exchange_->total(set, 0, begin + k)); });
     }
   };
   if (threads() == 1) return range(0, touched);
@@ -316,8 +337,8 @@ std::vector<store::PendingRows> PairwiseEngine::pending() {
   if (!unapplied_summed_) {
     exchange_->finish_push(static_cast<int>(set), two_pushes_[set] ? 1 : 0, step_);
     for (int t = 0; two_pushes_[set] && t < exchange_->touched(static_cast<int>(set)); ++t) {
-      table::add_scaled_row(exchange_->total(static_cast<int>(set), 0, t), static_cast<float>(adversary_->weight),
-                            exchange_->total(static_cast<int>(set), 1, t), item_width_);
+      table::add_row(exchange_->total(static_cast<int>(set), 0, t), exchange_->total(static_cast<int>(set), 1, t),
+                     item_width_);
     }
     unapplied_summed_ = true;
   }

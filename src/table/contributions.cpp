@@ -5,33 +5,16 @@
 
 namespace spar::table {
 
-void Contributions::reset(int slots, std::size_t most) {
-  slots_ = slots;
-  count_ = 0;
-  const auto n = static_cast<std::size_t>(slots);
-  if (head_.size() < n) {
-    head_.resize(n);
-    tail_.resize(n);
-  }
-  std::fill(head_.begin(), head_.begin() + slots, -1);
-  if (next_.size() < most) {
-    next_.resize(most);
-    shard_.resize(most);
-  }
+void Contributions::reset(std::size_t most) {
+  newest_.clear();
+  shared_.clear();
+  if (before_.size() >= most) return;
+  before_.resize(most);
+  shard_.resize(most);
 }
 
-void Contributions::add(int slot, int shard) {
-  const auto s = static_cast<std::size_t>(slot);
-  const auto c = static_cast<std::int32_t>(count_);
-  next_[count_] = -1;
-  shard_[count_] = shard;
-  if (head_[s] < 0) {
-    head_[s] = c;
-  } else {
-    next_[static_cast<std::size_t>(tail_[s])] = c;
-  }
-  tail_[s] = c;
-  ++count_;
+void Contributions::grow(int slots) {
+  newest_.resize(static_cast<std::size_t>(slots), -1);
 }
 
 void add_row(float* left, const float* right, int width) {

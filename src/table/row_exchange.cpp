@@ -18,17 +18,16 @@ std::size_t lines_of_words(std::size_t words) {
 }  // namespace
 
 RowExchange::RowExchange(const comm::Communicator& communicator, const ShardLayout& layout, Table& table,
-                         std::size_t most_rows_per_shard, int tag, double deadline_seconds, bool copy_own_rows)
+                         std::size_t most_rows_per_shard, int tag, double deadline_seconds, bool keep_own_rows)
     : communicator_(communicator),
       layout_(layout),
       table_(table),
       rank_(communicator.rank()),
       ranks_(communicator.size()),
       width_(table.shape().width()),
-      copy_own_rows_(copy_own_rows),
+      keep_own_rows_(keep_own_rows),
       most_rows_per_shard_(most_rows_per_shard),
-      stamp_(static_cast<std::size_t>(table.rows())),
-      stamp_slot_(static_cast<std::size_t>(table.rows())),
+      stamps_(table.rows()),
       id_round_(communicator, tag, "the ids of the next step", deadline_seconds),
       slot_round_(communicator, tag + 1, "the places of pulled rows", deadline_seconds),
       row_round_(communicator, tag + 2, "pulled rows", deadline_seconds),
@@ -84,40 +83,85 @@ int RowExchange::owner_of(Index row) const {
   return r;
 }
 
-void RowExchange::collect_ids(Set& s, std::span<const std::span<const Index>> wanted) {
+void RowExchange::reset_lists(Set& s, std::span<const std::span<const Index>> wanted) {
   std::size_t total = 0;
   s.shard_begin.assign(1, 0);
   for (const auto& list : wanted) s.shard_begin.push_back(total += list.size());
-  if (s.owner.size() < total) {
-    s.owner.resize(total);
-    s.position.resize(total);
+  if (s.slot.size() < total) {
     s.slot.resize(total);
+    s.rows.resize(total);
   }
+  s.foreign.clear();
+  s.own_begin.assign(1, 0);
+  s.shard_sums.reset(total);
   const std::size_t header = header_lines(rank_) * words_per_line;
-  for (Peer& peer : s.asked) {
+  for (int r = 0; r < ranks_; ++r) {
+    if (r == rank_) continue;
+    Peer& peer = s.asked[static_cast<std::size_t>(r)];
     peer.ids.require(header + (total + words_per_line));
     peer.count = 0;
     std::fill(peer.lane_ids.begin(), peer.lane_ids.end(), 0);
   }
-  std::size_t c = 0;
+}
+
+// The rank's own rows get their slots and are in place at once; the others go on their owners' lists.
+void RowExchange::collect_ids(Set& s, std::span<const std::span<const Index>> wanted) {
+  constexpr std::size_t ahead = 16;
+  reset_lists(s, wanted);
+  const std::size_t header = header_lines(rank_) * words_per_line;
+  const Index first = bounds_[static_cast<std::size_t>(rank_)];
+  const Index end = bounds_[static_cast<std::size_t>(rank_) + 1];
+  std::vector<std::uint32_t>* own = nullptr;
+  std::uint32_t c = 0;
   for (std::size_t k = 0; k < wanted.size(); ++k) {
     const auto lane = static_cast<std::size_t>(lane_of_shard_[k]);
-    for (const Index row : wanted[k]) {
-      const auto owner = static_cast<std::size_t>(owner_of(row));
-      Peer& peer = s.asked[owner];
-      peer.ids[header + peer.count++] = static_cast<std::uint32_t>(row - bounds_[owner]);
-      s.owner[c] = static_cast<std::uint32_t>(owner);
-      s.position[c++] = static_cast<std::uint32_t>(peer.lane_ids[lane]++);
+    const int shard = layout_.first_shard(rank_) + static_cast<int>(k);
+    if (lane + 1 == s.own_begin.size()) {
+      stamps_.start();
+      own = &s.lane_rows[static_cast<std::size_t>(lane_begin_[static_cast<std::size_t>(rank_)]) + lane];
+      own->clear();
+      s.own_begin.push_back(s.own_begin.back());
+    }
+    for (std::size_t j = 0; j < wanted[k].size(); ++j, ++c) {
+      if (j + ahead < wanted[k].size()) {
+        const Index later = wanted[k][j + ahead];
+        if (later >= first && later < end) stamps_.fetch_early(static_cast<std::uint32_t>(later - first));
+      }
+      const Index row = wanted[k][j];
+      if (row >= first && row < end) {
+        bool fresh = false;
+        const auto local = static_cast<std::uint32_t>(row - first);
+        const auto slot = s.own_begin[lane] + static_cast<std::int32_t>(stamps_.find(local, fresh));
+        s.slot[c] = slot;
+        s.rows[c] = table_.record(local);
+        if (fresh) {
+          own->push_back(local);
+          ++s.own_begin.back();
+          s.shard_sums.add_slot(static_cast<std::int32_t>(c), shard);
+        } else {
+          s.shard_sums.add(slot, static_cast<std::int32_t>(c), shard);
+        }
+      } else {
+        const auto owner = static_cast<std::size_t>(owner_of(row));
+        Peer& peer = s.asked[owner];
+        s.foreign.push_back({c, static_cast<std::uint32_t>(owner), static_cast<std::uint32_t>(peer.count)});
+        peer.ids[header + peer.count++] = static_cast<std::uint32_t>(row - bounds_[owner]);
+        ++peer.lane_ids[lane];
+      }
     }
   }
 }
 
 void RowExchange::request(int set, std::span<const std::span<const Index>> wanted, Flags flags, std::int64_t step) {
-  Set& s = sets_[set];
+  Set& s = sets_[static_cast<std::size_t>(set)];
   s.flags = flags;
   // The buffers of this set's last request are free: its rows have been received since.
   id_round_.wait(step);
   collect_ids(s, wanted);
+  if (ranks_ > 1) send_ids(s);
+}
+
+void RowExchange::send_ids(Set& s) {
   const std::size_t header = header_lines(rank_);
   for (int r = 0; r < ranks_; ++r) {
     if (r == rank_) continue;
@@ -130,7 +174,7 @@ void RowExchange::request(int set, std::span<const std::span<const Index>> wante
   for (int r = 0; r < ranks_; ++r) {
     if (r == rank_) continue;
     Peer& asked = s.asked[static_cast<std::size_t>(r)];
-    asked.ids[0] = flags;
+    asked.ids[0] = s.flags;
     for (std::size_t l = 0; l < asked.lane_ids.size(); ++l)
       asked.ids[1 + l] = static_cast<std::uint32_t>(asked.lane_ids[l]);
     const std::size_t lines = header + lines_of_words(asked.count);
@@ -147,20 +191,15 @@ void RowExchange::progress() {
 }
 
 void RowExchange::find_distinct(Set& s, int lane, const std::uint32_t* ids, std::uint32_t* slots, std::size_t count) {
-  if (++search_ == 0) {
-    std::fill(stamp_.begin(), stamp_.end(), 0U);
-    search_ = 1;
-  }
+  constexpr std::size_t ahead = 16;
+  stamps_.start();
   auto& rows = s.lane_rows[static_cast<std::size_t>(lane)];
   rows.clear();
   for (std::size_t c = 0; c < count; ++c) {
-    const std::uint32_t row = ids[c];
-    if (stamp_[row] != search_) {
-      stamp_[row] = search_;
-      stamp_slot_[row] = static_cast<std::uint32_t>(rows.size());
-      rows.push_back(row);
-    }
-    slots[c] = stamp_slot_[row];
+    if (c + ahead < count) stamps_.fetch_early(ids[c + ahead]);
+    bool fresh = false;
+    slots[c] = stamps_.find(ids[c], fresh);
+    if (fresh) rows.push_back(ids[c]);
   }
 }
 
@@ -170,78 +209,80 @@ void RowExchange::find_touched(Set& s) {
     std::swap(s.touched, s.lane_rows[0]);
     return;
   }
-  if (++search_ == 0) {
-    std::fill(stamp_.begin(), stamp_.end(), 0U);
-    search_ = 1;
-  }
+  constexpr std::size_t ahead = 16;
+  stamps_.start();
   s.touched.clear();
-  std::size_t contributions = 0;
+  std::size_t most = 0;
+  for (const auto& rows : s.lane_rows) most += rows.size();
+  s.lane_sums.reset(most);
+  std::int32_t contribution = 0;
   for (std::size_t l = 0; l < lanes_.size(); ++l) {
+    const auto& rows = s.lane_rows[l];
     auto& indices = s.lane_touched[l];
-    indices.clear();
-    for (const std::uint32_t row : s.lane_rows[l]) {
-      if (stamp_[row] != search_) {
-        stamp_[row] = search_;
-        stamp_slot_[row] = static_cast<std::uint32_t>(s.touched.size());
-        s.touched.push_back(row);
+    indices.resize(rows.size());
+    for (std::size_t k = 0; k < rows.size(); ++k, ++contribution) {
+      if (k + ahead < rows.size()) stamps_.fetch_early(rows[k + ahead]);
+      bool fresh = false;
+      indices[k] = stamps_.find(rows[k], fresh);
+      if (fresh) {
+        s.touched.push_back(rows[k]);
+        s.lane_sums.add_slot(contribution, lanes_[l].subtree.begin);
+      } else {
+        s.lane_sums.add(static_cast<int>(indices[k]), contribution, lanes_[l].subtree.begin);
       }
-      indices.push_back(stamp_slot_[row]);
     }
-    contributions += indices.size();
-  }
-  s.lane_sums.reset(static_cast<int>(s.touched.size()), contributions);
-  for (std::size_t l = 0; l < lanes_.size(); ++l) {
-    for (const std::uint32_t t : s.lane_touched[l]) s.lane_sums.add(static_cast<int>(t), lanes_[l].subtree.begin);
   }
 }
 
+// Finds the rows that are distinct in each lane of a requester and starts sending their slots.
+void RowExchange::answer(Set& s, int requester) {
+  Peer& peer = s.asking[static_cast<std::size_t>(requester)];
+  const std::size_t header = header_lines(requester) * words_per_line;
+  peer.count = 0;
+  for (std::size_t l = 0; l < peer.lane_ids.size(); ++l) {
+    peer.lane_ids[l] = static_cast<std::int32_t>(peer.ids[1 + l]);
+    peer.count += peer.ids[1 + l];
+  }
+  peer.slots.require(header + peer.count + words_per_line);
+  peer.distinct = 0;
+  // Within a message ids stand in the order of shards, so lane after lane.
+  std::size_t begin = header;
+  for (std::size_t l = 0; l < peer.lane_ids.size(); ++l) {
+    const int lane = lane_begin_[static_cast<std::size_t>(requester)] + static_cast<int>(l);
+    const auto count = static_cast<std::size_t>(peer.lane_ids[l]);
+    find_distinct(s, lane, peer.ids.data() + begin, peer.slots.data() + begin, count);
+    begin += count;
+    peer.lane_distinct[l] = static_cast<std::int32_t>(s.lane_rows[static_cast<std::size_t>(lane)].size());
+    peer.distinct += static_cast<std::size_t>(peer.lane_distinct[l]);
+  }
+  peer.slots[0] = 0;
+  for (std::size_t l = 0; l < peer.lane_ids.size(); ++l)
+    peer.slots[1 + l] = static_cast<std::uint32_t>(peer.lane_distinct[l]);
+  Peer& asked = s.asked[static_cast<std::size_t>(requester)];
+  const std::size_t own_header = header_lines(rank_);
+  asked.slots.require((own_header + lines_of_words(asked.count)) * words_per_line);
+  slot_round_.receive(requester, asked.slots.data(), own_header + lines_of_words(asked.count));
+  const std::size_t lines = header_lines(requester) + lines_of_words(peer.count);
+  slot_round_.send(requester, peer.slots.data(), lines);
+  bytes_sent_ += static_cast<std::int64_t>(lines * comm::line);
+}
+
 RowExchange::Flags RowExchange::serve(int set, std::int64_t step) {
-  Set& s = sets_[set];
+  Set& s = sets_[static_cast<std::size_t>(set)];
   id_round_.wait(step);
   slot_round_.wait(step);
   Flags flags = s.flags;
   for (int r = 0; r < ranks_; ++r) {
-    const auto peer_index = static_cast<std::size_t>(r);
-    Peer& peer = r == rank_ ? s.asked[peer_index] : s.asking[peer_index];
-    const std::size_t header = header_lines(r) * words_per_line;
-    if (r != rank_) {
-      flags |= peer.ids[0];
-      peer.count = 0;
-      for (std::size_t l = 0; l < peer.lane_ids.size(); ++l) {
-        peer.lane_ids[l] = static_cast<std::int32_t>(peer.ids[1 + l]);
-        peer.count += peer.ids[1 + l];
-      }
-    }
-    peer.slots.require(header + peer.count + words_per_line);
-    peer.distinct = 0;
-    // Within a message ids stand in the order of shards, so lane after lane.
-    std::size_t begin = 0;
-    for (std::size_t l = 0; l < peer.lane_ids.size(); ++l) {
-      const int lane = lane_begin_[peer_index] + static_cast<int>(l);
-      const auto count = static_cast<std::size_t>(peer.lane_ids[l]);
-      find_distinct(s, lane, peer.ids.data() + header + begin, peer.slots.data() + header + begin, count);
-      begin += count;
-      peer.lane_distinct[l] = static_cast<std::int32_t>(s.lane_rows[static_cast<std::size_t>(lane)].size());
-      peer.distinct += static_cast<std::size_t>(peer.lane_distinct[l]);
-    }
     if (r == rank_) continue;
-    peer.slots[0] = 0;
-    for (std::size_t l = 0; l < peer.lane_ids.size(); ++l)
-      peer.slots[1 + l] = static_cast<std::uint32_t>(peer.lane_distinct[l]);
-    Peer& asked = s.asked[peer_index];
-    const std::size_t own_header = header_lines(rank_);
-    asked.slots.require((own_header + lines_of_words(asked.count)) * words_per_line);
-    slot_round_.receive(r, asked.slots.data(), own_header + lines_of_words(asked.count));
-    const std::size_t lines = header_lines(r) + lines_of_words(peer.count);
-    slot_round_.send(r, peer.slots.data(), lines);
-    bytes_sent_ += static_cast<std::int64_t>(lines * comm::line);
+    flags |= s.asking[static_cast<std::size_t>(r)].ids[0];
+    answer(s, r);
   }
   find_touched(s);
   return flags;
 }
 
 void RowExchange::send_rows(int set, std::int64_t step) {
-  Set& s = sets_[set];
+  Set& s = sets_[static_cast<std::size_t>(set)];
   row_round_.wait(step);
   for (int r = 0; r < ranks_; ++r) {
     if (r == rank_) continue;
@@ -262,44 +303,55 @@ void RowExchange::send_rows(int set, std::int64_t step) {
   }
 }
 
-// The rank's slots: lane by lane, in it owner by owner, in it as the owner numbered them.
+// Slots of others' rows: owner by owner, in it lane by lane, in it as the owner numbered them.
 void RowExchange::assign_slots(Set& s) {
   const auto own_lanes = static_cast<std::size_t>(lanes_of(rank_));
   const auto ranks = static_cast<std::size_t>(ranks_);
-  s.lane_slot_begin.assign(own_lanes * ranks + 1, 0);
-  std::int32_t next = 0;
-  for (std::size_t l = 0; l < own_lanes; ++l) {
-    for (std::size_t r = 0; r < ranks; ++r) {
-      s.lane_slot_begin[l * ranks + r] = next;
+  s.slot_begin.assign(ranks + 1, s.own_begin.back());
+  std::vector<std::int32_t> first(ranks * own_lanes);
+  std::int32_t next = s.own_begin.back();
+  for (std::size_t r = 0; r < ranks; ++r) {
+    s.slot_begin[r] = next;
+    if (static_cast<int>(r) == rank_) continue;
+    for (std::size_t l = 0; l < own_lanes; ++l) {
+      first[r * own_lanes + l] = next;
       next += s.asked[r].lane_distinct[l];
     }
   }
-  s.lane_slot_begin.back() = next;
+  s.slot_begin.back() = next;
+  s.shard_sums.grow(next);
   const std::size_t header = header_lines(rank_) * words_per_line;
-  // First id of each (owner, lane) in the owner's message.
-  std::vector<std::size_t> first(ranks * own_lanes);
-  for (std::size_t r = 0; r < ranks; ++r) {
-    std::size_t begin = header;
-    for (std::size_t l = 0; l < own_lanes; ++l) {
-      first[r * own_lanes + l] = begin;
-      begin += static_cast<std::size_t>(s.asked[r].lane_ids[l]);
-    }
-  }
-  s.shard_sums.reset(next, s.shard_begin.back());
-  for (std::size_t k = 0; k + 1 < s.shard_begin.size(); ++k) {
+  std::size_t k = 0;
+  for (const Foreign& f : s.foreign) {
+    while (f.contribution >= s.shard_begin[k + 1]) ++k;
     const auto lane = static_cast<std::size_t>(lane_of_shard_[k]);
-    const int shard = layout_.first_shard(rank_) + static_cast<int>(k);
-    for (std::size_t c = s.shard_begin[k]; c < s.shard_begin[k + 1]; ++c) {
-      const std::size_t owner = s.owner[c];
-      const std::uint32_t slot = s.asked[owner].slots[first[owner * own_lanes + lane] + s.position[c]];
-      s.slot[c] = static_cast<std::uint32_t>(s.lane_slot_begin[lane * ranks + owner]) + slot;
-      s.shard_sums.add(static_cast<int>(s.slot[c]), shard);
-    }
+    const std::uint32_t in_lane = s.asked[f.owner].slots[header + f.position];
+    const std::int32_t slot = first[f.owner * own_lanes + lane] + static_cast<std::int32_t>(in_lane);
+    s.slot[f.contribution] = slot;
+    s.shard_sums.add(slot, static_cast<std::int32_t>(f.contribution), layout_.first_shard(rank_) + static_cast<int>(k));
+  }
+}
+
+void RowExchange::place_foreign_rows(Set& s) {
+  for (const Foreign& f : s.foreign) {
+    const std::int32_t place = s.slot[f.contribution] - s.slot_begin[f.owner];
+    s.rows[f.contribution] = s.asked[f.owner].rows.data() + static_cast<std::ptrdiff_t>(place) * width_;
+  }
+}
+
+void RowExchange::copy_own_rows(Set& s) {
+  const std::int32_t own = s.own_begin.back();
+  s.own_rows.require(static_cast<std::size_t>(own) * static_cast<std::size_t>(width_));
+  for (std::size_t c = 0; c < s.shard_begin.back(); ++c) {
+    if (s.slot[c] >= own) continue;
+    float* copy = s.own_rows.data() + static_cast<std::ptrdiff_t>(s.slot[c]) * width_;
+    std::memcpy(copy, s.rows[c], row_bytes());
+    s.rows[c] = copy;
   }
 }
 
 void RowExchange::receive_rows(int set, std::int64_t step) {
-  Set& s = sets_[set];
+  Set& s = sets_[static_cast<std::size_t>(set)];
   slot_round_.wait(step);
   row_round_.wait(step);
   for (int r = 0; r < ranks_; ++r) {
@@ -312,33 +364,8 @@ void RowExchange::receive_rows(int set, std::int64_t step) {
     }
   }
   assign_slots(s);
-  s.rows.resize(static_cast<std::size_t>(s.lane_slot_begin.back()));
-  const auto ranks = static_cast<std::size_t>(ranks_);
-  std::vector<std::size_t> passed(ranks);
-  if (copy_own_rows_)
-    s.own_rows.require(s.asked[static_cast<std::size_t>(rank_)].distinct * static_cast<std::size_t>(width_));
-  for (std::size_t l = 0; l < static_cast<std::size_t>(lanes_of(rank_)); ++l) {
-    for (std::size_t r = 0; r < ranks; ++r) {
-      const auto begin = static_cast<std::size_t>(s.lane_slot_begin[l * ranks + r]);
-      const auto count = static_cast<std::size_t>(s.asked[r].lane_distinct[l]);
-      if (static_cast<int>(r) == rank_) {
-        const auto& own = lanes_.size() == 1 ? s.touched : s.lane_rows[static_cast<std::size_t>(lane_begin_[r]) + l];
-        for (std::size_t k = 0; k < count; ++k) {
-          const float* row = table_.record(own[k]);
-          if (copy_own_rows_) {
-            float* copy = s.own_rows.data() + (passed[r] + k) * static_cast<std::size_t>(width_);
-            std::memcpy(copy, row, row_bytes());
-            row = copy;
-          }
-          s.rows[begin + k] = row;
-        }
-      } else {
-        for (std::size_t k = 0; k < count; ++k)
-          s.rows[begin + k] = s.asked[r].rows.data() + (passed[r] + k) * static_cast<std::size_t>(width_);
-      }
-      passed[r] += count;
-    }
-  }
+  place_foreign_rows(s);
+  if (keep_own_rows_) copy_own_rows(s);
 }
 
 }  // namespace spar::table

@@ -10,30 +10,31 @@ namespace {
 
 constexpr int slots_per_task = 512;
 
-void for_ranges(int count, const std::function<void(int, int)>& body) {
+template <class Body>
+void for_ranges(int count, Body&& body) {
   if (threads() == 1) return body(0, count);
   parallel_for((count + slots_per_task - 1) / slots_per_task,
                [&](int task) { body(task * slots_per_task, std::min(count, (task + 1) * slots_per_task)); });
 }
 
+template <class Row>
+void sum_up(const Contributions& contributions, int width, Row&& row, std::vector<float*>& sums) {
+  sums.resize(static_cast<std::size_t>(contributions.slots()));
+  contributions.list_rows(row, sums.data());
+  for_ranges(contributions.shared(),
+             [&](int begin, int end) { contributions.reduce(begin, end, width, row, sums.data()); });
+}
+
 }  // namespace
 
-void RowExchange::push(int set, int channel, std::span<float* const> gradients, std::int64_t step) {
-  Set& s = sets_[set];
-  Push& push = s.pushes[channel];
+void RowExchange::push(int set, int channel, float* gradients, std::int64_t step) {
+  Set& s = sets_[static_cast<std::size_t>(set)];
+  Push& push = s.pushes[static_cast<std::size_t>(channel)];
   push_round_.wait(step);
-  const int slots = s.lane_slot_begin.back();
-  push.sums.resize(static_cast<std::size_t>(slots));
-  row_of_contribution_.resize(s.shard_begin.back());
-  for (std::size_t k = 0; k + 1 < s.shard_begin.size(); ++k) {
-    float* row = gradients[k];
-    for (std::size_t c = s.shard_begin[k]; c < s.shard_begin[k + 1]; ++c, row += width_) row_of_contribution_[c] = row;
-  }
-  for_ranges(slots, [&](int begin, int end) {
-    s.shard_sums.reduce(
-        begin, end, width_, [&](std::int32_t c) { return row_of_contribution_[static_cast<std::size_t>(c)]; },
-        push.sums.data());
-  });
+  sum_up(
+      s.shard_sums, width_,
+      [gradients, width = static_cast<std::ptrdiff_t>(width_)](std::int32_t c) { return gradients + c * width; },
+      push.sums);
   if (ranks_ > 1) send_sums(s, push);
 }
 
@@ -47,11 +48,9 @@ void RowExchange::send_sums(Set& s, Push& push) {
     const Peer& asked = s.asked[r];
     push.outgoing[r].require(asked.distinct * static_cast<std::size_t>(width_));
     float* out = push.outgoing[r].data();
-    for (std::size_t l = 0; l < static_cast<std::size_t>(lanes_of(rank_)); ++l) {
-      const auto begin = static_cast<std::size_t>(s.lane_slot_begin[l * ranks + r]);
-      for (std::size_t k = 0; k < static_cast<std::size_t>(asked.lane_distinct[l]); ++k, out += width_) {
-        std::memcpy(out, push.sums[begin + k], row_bytes());
-      }
+    for (auto slot = static_cast<std::size_t>(s.slot_begin[r]); slot < static_cast<std::size_t>(s.slot_begin[r + 1]);
+         ++slot, out += width_) {
+      std::memcpy(out, push.sums[slot], row_bytes());
     }
     push_round_.send(static_cast<int>(r), push.outgoing[r].data(), asked.distinct * lines_per_row());
     bytes_sent_ += static_cast<std::int64_t>(asked.distinct * lines_per_row() * comm::line);
@@ -59,21 +58,20 @@ void RowExchange::send_sums(Set& s, Push& push) {
 }
 
 void RowExchange::finish_push(int set, int channel, std::int64_t step) {
-  Set& s = sets_[set];
-  Push& push = s.pushes[channel];
+  Set& s = sets_[static_cast<std::size_t>(set)];
+  Push& push = s.pushes[static_cast<std::size_t>(channel)];
   if (lanes_.size() == 1) {
     std::swap(push.totals, push.sums);
     return;
   }
   push_round_.wait(step);
   row_of_contribution_.clear();
-  const auto ranks = static_cast<std::size_t>(ranks_);
   for (std::size_t l = 0; l < lanes_.size(); ++l) {
     const auto r = static_cast<std::size_t>(lanes_[l].subtree.rank);
     const auto in_rank = static_cast<std::size_t>(lanes_[l].index_in_rank);
     const std::size_t count = s.lane_touched[l].size();
     if (static_cast<int>(r) == rank_) {
-      float* const* sums = push.sums.data() + s.lane_slot_begin[in_rank * ranks + r];
+      float* const* sums = push.sums.data() + s.own_begin[in_rank];
       row_of_contribution_.insert(row_of_contribution_.end(), sums, sums + count);
     } else {
       std::size_t passed = 0;
@@ -83,16 +81,13 @@ void RowExchange::finish_push(int set, int channel, std::int64_t step) {
       for (std::size_t k = 0; k < count; ++k, row += width_) row_of_contribution_.push_back(row);
     }
   }
-  push.totals.resize(s.touched.size());
-  for_ranges(touched(set), [&](int begin, int end) {
-    s.lane_sums.reduce(
-        begin, end, width_, [&](std::int32_t c) { return row_of_contribution_[static_cast<std::size_t>(c)]; },
-        push.totals.data());
-  });
+  sum_up(
+      s.lane_sums, width_, [&](std::int32_t c) { return row_of_contribution_[static_cast<std::size_t>(c)]; },
+      push.totals);
 }
 
 void RowExchange::return_rows(int set, const float* values, std::int64_t step) {
-  Set& s = sets_[set];
+  Set& s = sets_[static_cast<std::size_t>(set)];
   const auto ranks = static_cast<std::size_t>(ranks_);
   const auto width = static_cast<std::size_t>(width_);
   for (std::size_t r = 0; r < ranks; ++r) {
@@ -112,23 +107,24 @@ void RowExchange::return_rows(int set, const float* values, std::int64_t step) {
     bytes_sent_ += static_cast<std::int64_t>(s.asking[r].distinct * row_bytes());
   }
   return_round_.wait(step);
-  s.returned.resize(s.rows.size());
-  std::vector<std::size_t> passed(ranks);
-  for (std::size_t l = 0; l < static_cast<std::size_t>(lanes_of(rank_)); ++l) {
-    for (std::size_t r = 0; r < ranks; ++r) {
-      const auto begin = static_cast<std::size_t>(s.lane_slot_begin[l * ranks + r]);
-      const auto count = static_cast<std::size_t>(s.asked[r].lane_distinct[l]);
-      if (static_cast<int>(r) != rank_) {
-        for (std::size_t k = 0; k < count; ++k)
-          s.returned[begin + k] = s.return_incoming[r].data() + (passed[r] + k) * width;
-      } else if (lanes_.size() == 1) {
-        for (std::size_t k = 0; k < count; ++k) s.returned[begin + k] = values + k * width;
-      } else {
-        const auto& own = s.lane_touched[static_cast<std::size_t>(lane_begin_[r]) + l];
-        for (std::size_t k = 0; k < count; ++k) s.returned[begin + k] = values + own[k] * width;
-      }
-      passed[r] += count;
-    }
+  list_returned(s, values);
+}
+
+void RowExchange::list_returned(Set& s, const float* values) {
+  const auto width = static_cast<std::size_t>(width_);
+  s.returned.resize(static_cast<std::size_t>(slots(s)));
+  auto out = s.returned.begin();
+  if (lanes_.size() == 1) {
+    for (std::size_t t = 0; t < s.returned.size(); ++t) *out++ = values + t * width;
+    return;
+  }
+  for (int l = lane_begin_[static_cast<std::size_t>(rank_)]; l < lane_begin_[static_cast<std::size_t>(rank_) + 1];
+       ++l) {
+    for (const std::uint32_t t : s.lane_touched[static_cast<std::size_t>(l)]) *out++ = values + t * width;
+  }
+  for (std::size_t r = 0; r < static_cast<std::size_t>(ranks_); ++r) {
+    if (static_cast<int>(r) == rank_) continue;
+    for (std::size_t k = 0; k < s.asked[r].distinct; ++k) *out++ = s.return_incoming[r].data() + k * width;
   }
 }
 

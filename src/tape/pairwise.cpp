@@ -58,8 +58,10 @@ Occurrences list_occurrences(Arena& arena, int rows, std::span<const std::int32_
 // two of equal weight then cancel exactly, where a chain of fused multiply-adds would leave the rounding of a product.
 template <class T, int Registers, class Term>
 void fill_columns(const Matrix<T>& value, const Matrix<T>& gradient, bool assign, const Occurrences& occurrences,
-                  std::int32_t turn, T penalty, int column, Term&& term) {
+                  std::int32_t turn, T penalty, int column, PacedPrefetch& waiting, Term&& term) {
+  PacedPrefetch early = waiting;
   for (int r = 0; r < gradient.rows; ++r) {
+    early.ask();
     Lanes<T> sum[Registers]{};
     Lanes<T> rest[Registers]{};
     T count{};
@@ -81,17 +83,18 @@ void fill_columns(const Matrix<T>& value, const Matrix<T>& gradient, bool assign
       store_lanes(g + k * lanes, sum[k]);
     }
   }
+  waiting = early;
 }
 
 template <class T, class Term>
 void fill_rows(const Matrix<T>& value, const Matrix<T>& gradient, bool assign, const Occurrences& occurrences,
-               std::int32_t turn, T penalty, int width, Term&& term) {
+               std::int32_t turn, T penalty, int width, PacedPrefetch& early, Term&& term) {
   constexpr int most = 4;
   int column = 0;
   for (; column + most * lanes <= width; column += most * lanes)
-    fill_columns<T, most>(value, gradient, assign, occurrences, turn, penalty, column, term);
+    fill_columns<T, most>(value, gradient, assign, occurrences, turn, penalty, column, early, term);
   for (; column < width; column += lanes)
-    fill_columns<T, 1>(value, gradient, assign, occurrences, turn, penalty, column, term);
+    fill_columns<T, 1>(value, gradient, assign, occurrences, turn, penalty, column, early, term);
 }
 
 template <class T>
@@ -110,7 +113,7 @@ void user_gradients(Tape<T>& tape, const Ranking& m, T seed) {
   const Occurrences occurrences = list_occurrences(tape.arena(), users.rows, m.triples.user, {});
   const auto fill = [&](auto with_beta) {
     fill_rows(users, gradient, assign, occurrences, static_cast<std::int32_t>(m.triples.user.size()),
-              penalty_factor(m, seed), m.vector_width, [&](std::int32_t t, int column, auto& sum) {
+              penalty_factor(m, seed), m.vector_width, tape.early(), [&](std::int32_t t, int column, auto& sum) {
                 const T* i = items.row(m.triples.positive[static_cast<std::size_t>(t)]) + column;
                 const T* j = items.row(m.triples.negative[static_cast<std::size_t>(t)]) + column;
                 const T* u = users.row(m.triples.user[static_cast<std::size_t>(t)]) + column;
@@ -155,7 +158,7 @@ void item_gradients(Tape<T>& tape, const Ranking& m, T seed) {
   const auto n = static_cast<std::int32_t>(m.triples.user.size());
   const Occurrences occurrences = list_occurrences(tape.arena(), items.rows, m.triples.positive, m.triples.negative);
   const auto fill = [&](auto with_gamma) {
-    fill_rows(items, gradient, assign, occurrences, n, penalty_factor(m, seed), m.vector_width,
+    fill_rows(items, gradient, assign, occurrences, n, penalty_factor(m, seed), m.vector_width, tape.early(),
               [&](std::int32_t o, int column, auto& sum) {
                 const auto t = static_cast<std::size_t>(o < n ? o : o - n);
                 const T* u = users.row(m.triples.user[t]) + column;
@@ -183,9 +186,9 @@ void ranking_backward(Tape<T>& tape, Var result, const void* memory) {
 }
 
 // s = u . (v_i - v_j) of sixteen triples; beyond the last, lanes repeat it and are ignored.
-template <class T>
+template <class T, class Width>
 Lanes<T> margins_of(const Matrix<T>& users, const Matrix<T>& items, const Triples& triples, int begin, int count,
-                    int width, int bias_column) {
+                    Width width, int bias_column, PacedPrefetch& early) {
   Lanes<T> partial[lanes];
   Lanes<T> bias{};
   for (int k = 0; k < lanes; ++k) {
@@ -193,6 +196,7 @@ Lanes<T> margins_of(const Matrix<T>& users, const Matrix<T>& items, const Triple
     const T* u = users.row(triples.user[t]);
     const T* i = items.row(triples.positive[t]);
     const T* j = items.row(triples.negative[t]);
+    early.ask();
     Lanes<T> sum{};
     for (int c = 0; c < width; c += lanes) sum += load_lanes(u + c) * (load_lanes(i + c) - load_lanes(j + c));
     partial[k] = sum;
@@ -257,15 +261,19 @@ Var pairwise_ranking(Tape<T>& tape, Var users, Var items, const Triples& triples
                               {users, items, triples, settings, width, bias_column, 1, weights, nullptr, nullptr});
   const int n = static_cast<int>(triples.user.size());
   double total = 0.0;
-  for (int t = 0; t < n; t += lanes) {
-    const int count = std::min(lanes, n - t);
-    Lanes<T> loss;
-    Lanes<T> weight;
-    logistic_terms(margins_of(u, v, triples, t, count, width, bias_column), static_cast<T>(settings.floor), loss,
-                   weight);
-    store_lanes(weights + t, weight);
-    for (int k = 0; k < count; ++k) total += static_cast<double>(loss[k]);
-  }
+  PacedPrefetch early = tape.early();
+  with_width(width, [&](auto columns) {
+    for (int t = 0; t < n; t += lanes) {
+      const int count = std::min(lanes, n - t);
+      Lanes<T> loss;
+      Lanes<T> weight;
+      logistic_terms(margins_of(u, v, triples, t, count, columns, bias_column, early), static_cast<T>(settings.floor),
+                     loss, weight);
+      store_lanes(weights + t, weight);
+      for (int k = 0; k < count; ++k) total += static_cast<double>(loss[k]);
+    }
+  });
+  tape.early() = early;
   if (settings.l2 != 0.0) total += penalty_of(u, v, triples, settings.l2, width, bias_column);
   tape.value(out).at(0, 0) = static_cast<T>(total);
   if (loss64 != nullptr) *loss64 = total;

@@ -56,6 +56,13 @@ Var Tape<T>::parameter(Matrix<T> value, Matrix<T> gradient) {
 }
 
 template <class T>
+Var Tape<T>::added_parameter(Matrix<T> value, Matrix<T> gradient) {
+  const Var v = parameter(value, gradient);
+  node(v).untouched = false;
+  return v;
+}
+
+template <class T>
 Var Tape<T>::result(int rows, int columns, bool wanted, Backward function, const void* memory) {
   const int stride = padded(columns);
   const auto size = static_cast<std::size_t>(rows) * static_cast<std::size_t>(stride);

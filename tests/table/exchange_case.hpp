@@ -142,17 +142,13 @@ class ExchangeRank {
   void push(std::int64_t step, int channel) {
     auto& rows = gradients_[static_cast<std::size_t>(set(step) * 2 + channel)];
     rows.clear();
-    std::vector<float*> starts;
     for (int k = 0; k < local_shards(); ++k) {
-      FloatRow all;
       for (const Index row : case_.wanted(step, first_shard_ + k)) {
         const FloatRow one = case_.gradient(step, channel, first_shard_ + k, row);
-        all.insert(all.end(), one.begin(), one.end());
+        rows.insert(rows.end(), one.begin(), one.end());
       }
-      rows.push_back(std::move(all));
     }
-    for (auto& row : rows) starts.push_back(row.data());
-    exchange.push(set(step), channel, starts, step);
+    exchange.push(set(step), channel, rows.data(), step);
   }
 
   /// Totals that are not the slow tree's, rows too many and rows too few.
@@ -189,7 +185,7 @@ class ExchangeRank {
   ShardLayout layout_;
   int first_shard_;
   int local_shards_;
-  std::array<std::vector<FloatRow>, 6> gradients_;  // by set and channel
+  std::array<FloatRow, 6> gradients_;  // by set and channel
 
  public:
   table::Table table;

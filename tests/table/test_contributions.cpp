@@ -38,20 +38,22 @@ void check(const std::vector<Entry>& entries, int slots, int shards, std::uint64
            table::Contributions& contributions) {
   std::vector<FloatRow> rows;
   std::vector<std::map<int, FloatRow>> by_slot(static_cast<std::size_t>(slots));
-  contributions.reset(slots, entries.size());
+  contributions.reset(entries.size());
+  contributions.grow(slots);
   for (std::size_t k = 0; k < entries.size(); ++k) {
     FloatRow row(width);
     for (int c = 0; c < width; ++c) row[static_cast<std::size_t>(c)] = number(seed, static_cast<int>(k), c);
     by_slot[static_cast<std::size_t>(entries[k].slot)][entries[k].shard] = row;
     rows.push_back(row);
-    contributions.add(entries[k].slot, entries[k].shard);
+    contributions.add(entries[k].slot, static_cast<std::int32_t>(k), entries[k].shard);
   }
-  RC_ASSERT(contributions.size() == entries.size());
   std::vector<float*> sums(static_cast<std::size_t>(slots));
   // In two ranges, as threads would.
   const auto row = [&](std::int32_t c) { return rows[static_cast<std::size_t>(c)].data(); };
-  contributions.reduce(slots / 2, slots, width, row, sums.data());
-  contributions.reduce(0, slots / 2, width, row, sums.data());
+  const int shared = contributions.shared();
+  contributions.list_rows(row, sums.data());
+  contributions.reduce(shared / 2, shared, width, row, sums.data());
+  contributions.reduce(0, shared / 2, width, row, sums.data());
   for (int slot = 0; slot < slots; ++slot) {
     const FloatRow expected = test::slow_tree_sum(by_slot[static_cast<std::size_t>(slot)], 0, shards);
     const float* sum = sums[static_cast<std::size_t>(slot)];
@@ -85,12 +87,13 @@ BOOST_AUTO_TEST_CASE(sums_follow_the_shard_tree_bit_for_bit_whatever_is_present)
 
 BOOST_AUTO_TEST_CASE(the_sum_of_a_contribution_alone_is_the_contribution_itself) {
   table::Contributions contributions;
-  contributions.reset(2, 1);
-  contributions.add(1, 5);
+  contributions.reset(1);
+  contributions.grow(2);
+  contributions.add(1, 0, 5);
+  BOOST_TEST(contributions.shared() == 0);
   FloatRow row(width, -0.0F);
   std::vector<float*> sums(2);
-  contributions.reduce(
-      0, 2, width, [&](std::int32_t) { return row.data(); }, sums.data());
+  contributions.list_rows([&](std::int32_t) { return row.data(); }, sums.data());
   BOOST_TEST(sums[0] == nullptr);
   BOOST_TEST(sums[1] == row.data());
   BOOST_TEST(std::signbit(sums[1][0]));

@@ -1,7 +1,10 @@
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 
+#include "spar/base/lanes.hpp"
 #include "spar/base/random.hpp"
 #include "spar/base/types.hpp"
 
@@ -44,9 +47,20 @@ struct NoiseKey {
 void direction(const PerturbationSettings& settings, const float* gradient, const NoiseKey& key, int dim, int width,
                float* delta);
 /// The squared L2 norm of a direction row (padded width).
-double squared_norm(const float* delta, int width);
+inline double squared_norm(const float* delta, int width) {
+  return static_cast<double>(lane_dot(delta, delta, width));
+}
 /// Scales a direction row to the ball. `global_squares` is the sum of squared_norm over all rows (global_l2 only).
 void scale_to_ball(const PerturbationSettings& settings, double global_squares, int width, float* delta);
+
+/// Whether a perturbation is a multiple of its own row's gradient: then l2_factor says which, and no row need be
+/// written.
+inline bool is_l2_multiple(const PerturbationSettings& settings) {
+  return settings.method == Method::fgm && settings.ball == Ball::row_l2;
+}
+inline float l2_factor(const PerturbationSettings& settings, const float* gradient, int width) {
+  return static_cast<float>(settings.epsilon / std::max(std::sqrt(squared_norm(gradient, width)), settings.norm_floor));
+}
 
 /// direction + scale_to_ball for balls that need no other row.
 inline void perturb_row(const PerturbationSettings& settings, const float* gradient, const NoiseKey& key, int dim,

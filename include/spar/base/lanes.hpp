@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <immintrin.h>
+#include <type_traits>
 
 /// Sixteen numbers side by side (GCC vector extensions): the unit in which rows are padded, so a loop over a row has no
 /// tail and its bits do not depend on the instruction set that carries the sixteen.
@@ -81,6 +82,13 @@ inline Lanes<T> lane_sums(Lanes<T>* v) {
     for (int k = 0; k < count; ++k) v[k] = detail::neighbour_sums<T>(v[2 * k], v[2 * k + 1]);
   }
   return v[0];
+}
+
+/// Calls body(width) with the widths that are common as compile-time constants, so that its loops over columns unroll.
+template <class Body>
+[[gnu::always_inline]] inline void with_width(int width, Body&& body) {
+  if (width == 64) return body(std::integral_constant<int, 64>{});
+  body(width);
 }
 
 /// The inner product of two padded rows of `width` numbers (a multiple of 16): one chain of fused multiply-adds per

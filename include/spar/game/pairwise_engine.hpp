@@ -136,18 +136,22 @@ class PairwiseEngine {
   // Passes over one shard, and what joins them (pairwise_passes.cpp).
   void one_push_step();
   void batch_scope_step();
-  void push_items(int set, int channel, std::size_t at);
+  void push_items(int set, int channel);
+  float* item_gradients(int k, int channel);
+  void ask_for_next_shard(int k, Worker& worker, bool with_state);
+  template <class Record>
+  tape::Matrix<float> perturbed_users(int k, Worker& worker, double squares, Record&& record);
   void clean_pass(int k, Worker& worker);
   template <class ItemDelta>
-  void perturbed_pass(int k, Worker& worker, double squares, ItemDelta&& item_delta);
+  void perturbed_pass(int k, Worker& worker, double squares, int channel, ItemDelta&& item_delta);
   void shard_scope_pass(int k, Worker& worker);
   void sample_scope_pass(int k, Worker& worker);
   const float* user_row(const Shard& shard, std::size_t j) const;
-  void hand_over_users(const Shard& shard, const float* gradients);
+  void hand_over_users(const Shard& shard, tape::Tape<float>& tape, const float* gradients);
   void perturb(std::uint32_t table, Index row, const float* gradient, double squares, int width, float* delta) const;
   void perturb_touched_items(int set, double squares);
   double direction_square(std::uint32_t table, Index row, const float* gradient) const;
-  double shard_squares(const Shard& shard) const;
+  double shard_squares(int k);
   double global_squares(int set);
   void check_finite(int k);
 
@@ -168,7 +172,9 @@ class PairwiseEngine {
   std::vector<std::uint8_t> moved_users_;  // dense Adam: rows that the step has touched
   std::vector<std::uint8_t> moved_items_;
   std::vector<std::span<const Index>> wanted_;
-  std::vector<float*> gradients_;
+  // Gradients of the item rows that the shards asked for, shard after shard; channel 0 clean or whole, channel 1 at the
+  // perturbed rows. Without pipeline one of each serves all steps: gradient_set().
+  std::array<std::array<Buffer<float>, 2>, sets> item_gradients_;
   std::vector<store::PendingRows> restored_pending_;
   Buffer<float> item_deltas_;
   std::int64_t epoch_ = 0;

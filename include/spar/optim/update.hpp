@@ -46,6 +46,10 @@ class Updater {
   /// One row: `record` = values, then state blocks, `stride` floats each; `gradient` = `width` floats (a multiple of
   /// 16, <= stride).
   void update(float* record, const float* gradient, int width, int stride) const;
+  /// Many rows: record(k) and gradient(k) of row k = 0 .. count-1, where gradient(k)(c) gives sixteen numbers from
+  /// column c on. Include optim/rules.hpp.
+  template <class Record, class Gradient>
+  void update_rows(int count, int width, int stride, Record&& record, Gradient&& gradient) const;
 
   /// Whether rows without a gradient move, too (dense Adam).
   bool moves_all_rows() const { return settings_.rule == Rule::adam; }

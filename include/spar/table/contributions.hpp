@@ -9,30 +9,53 @@ namespace spar::table {
 
 /// Which gradient rows add up to which sum. A contribution is one row of gradient that one shard (or the partial sum of
 /// one subtree) has for one slot; contributions are added in ascending order of shards. The sums follow the shard tree.
+/// Most slots have one contribution, which then is the sum: only the others are listed and moved.
 class Contributions {
  public:
-  /// Forgets everything; `slots` sums, at most `most` contributions to come. No allocation once the sizes are steady.
-  void reset(int slots, std::size_t most);
-  /// The next contribution, for `slot`, by `shard` (not below that of the contributions before).
-  void add(int slot, int shard);
+  /// Forgets everything; contributions will be numbers in [0, most). No allocation once the sizes are steady.
+  void reset(std::size_t most);
+  /// Slots [slots(), slots) exist from now on, without contributions.
+  void grow(int slots);
+  /// The next contribution of `slot`, by `shard` (above those of the slot's contributions so far); a number that no
+  /// other contribution has.
+  void add(int slot, std::int32_t contribution, int shard) {
+    const auto s = static_cast<std::size_t>(slot);
+    const auto c = static_cast<std::size_t>(contribution);
+    const std::int32_t before = newest_[s];
+    shard_[c] = shard;
+    before_[c] = before;
+    newest_[s] = contribution;
+    if (before >= 0 && before_[static_cast<std::size_t>(before)] < 0) shared_.push_back(slot);
+  }
+  /// A new slot, slots() before the call, with its first contribution.
+  void add_slot(std::int32_t contribution, int shard) {
+    const auto c = static_cast<std::size_t>(contribution);
+    shard_[c] = shard;
+    before_[c] = -1;
+    newest_.push_back(contribution);
+  }
 
-  int slots() const { return slots_; }
-  std::size_t size() const { return count_; }
+  int slots() const { return static_cast<int>(newest_.size()); }
+  /// Slots with more than one contribution.
+  int shared() const { return static_cast<int>(shared_.size()); }
 
-  /// Sums the contributions of slots [begin, end) in place and gives the row of each sum: row(c) is the row of
-  /// contribution c (in order of add), `width` floats, a multiple of 16; sums[slot] becomes the row of the slot's first
-  /// contribution, which then holds the sum. Slots without contribution get nullptr. Disjoint ranges may run on
-  /// different threads. Moves: 3 rows of memory for each contribution beyond a slot's first, nothing for the first.
+  /// Writes the row of each slot's only contribution, row(c) for contribution c; of any of them where there are more,
+  /// which is for reduce() to mend. nullptr where there is none.
+  template <class Row>
+  void list_rows(Row&& row, float** sums) const {
+    for (std::size_t s = 0; s < newest_.size(); ++s) sums[s] = newest_[s] < 0 ? nullptr : row(newest_[s]);
+  }
+  /// Sums the contributions of shared slots [begin, end) in place: row(c), `width` floats, a multiple of 16;
+  /// sums[slot] becomes the row of the slot's first contribution, which then holds the sum. Disjoint ranges may run on
+  /// different threads. Moves: 3 rows of memory for each contribution beyond a slot's first.
   template <class Row>
   void reduce(int begin, int end, int width, Row&& row, float** sums) const;
 
  private:
-  int slots_ = 0;
-  std::size_t count_ = 0;
-  std::vector<std::int32_t> head_;  // first contribution of a slot, -1: none
-  std::vector<std::int32_t> tail_;
-  std::vector<std::int32_t> next_;   // the slot's next contribution, -1: last
-  std::vector<std::int32_t> shard_;  // of a contribution
+  std::vector<std::int32_t> newest_;  // contribution of a slot, -1: none
+  std::vector<std::int32_t> before_;  // the slot's contribution before this one, -1: first
+  std::vector<std::int32_t> shard_;   // of a contribution
+  std::vector<std::int32_t> shared_;  // slots
 };
 
 /// left += right, `width` floats.
@@ -44,26 +67,33 @@ void tree_add_rows(float* const* rows, const std::int32_t* shards, int count, in
 
 template <class Row>
 void Contributions::reduce(int begin, int end, int width, Row&& row, float** sums) const {
+  constexpr int ahead = 8;
   std::vector<float*> rows;
   std::vector<std::int32_t> shards;
-  for (int slot = begin; slot < end; ++slot) {
-    const std::int32_t first = head_[static_cast<std::size_t>(slot)];
-    sums[slot] = first < 0 ? nullptr : row(first);
-    if (first < 0) continue;
-    const std::int32_t second = next_[static_cast<std::size_t>(first)];
-    if (second < 0) continue;
-    const std::int32_t third = next_[static_cast<std::size_t>(second)];
-    if (third < 0) {
-      add_row(sums[slot], row(second), width);
+  for (int k = begin; k < end; ++k) {
+    if (k + ahead < end) {
+      const float* later = row(newest_[static_cast<std::size_t>(shared_[static_cast<std::size_t>(k + ahead)])]);
+      for (int c = 0; c < width; c += 16) __builtin_prefetch(later + c);
+    }
+    const auto slot = static_cast<std::size_t>(shared_[static_cast<std::size_t>(k)]);
+    const std::int32_t newest = newest_[slot];
+    const std::int32_t second = before_[static_cast<std::size_t>(newest)];
+    if (before_[static_cast<std::size_t>(second)] < 0) {
+      sums[slot] = row(second);
+      add_row(sums[slot], row(newest), width);
       continue;
     }
-    rows.clear();
-    shards.clear();
-    for (std::int32_t c = first; c >= 0; c = next_[static_cast<std::size_t>(c)]) {
-      rows.push_back(row(c));
-      shards.push_back(shard_[static_cast<std::size_t>(c)]);
+    std::size_t count = 0;
+    for (std::int32_t c = newest; c >= 0; c = before_[static_cast<std::size_t>(c)]) ++count;
+    rows.resize(count);
+    shards.resize(count);
+    for (std::int32_t c = newest; c >= 0; c = before_[static_cast<std::size_t>(c)]) {
+      --count;
+      rows[count] = row(c);
+      shards[count] = shard_[static_cast<std::size_t>(c)];
     }
     tree_add_rows(rows.data(), shards.data(), static_cast<int>(rows.size()), width);
+    sums[slot] = rows.front();
   }
 }
 

@@ -9,6 +9,7 @@
 #include "spar/comm/communicator.hpp"
 #include "spar/comm/message_round.hpp"
 #include "spar/table/contributions.hpp"
+#include "spar/table/row_stamps.hpp"
 #include "spar/table/table.hpp"
 
 /// Pull and push of the rows of one sharded table.
@@ -32,10 +33,10 @@ class RowExchange {
  public:
   /// `most_rows_per_shard`: the most rows that any shard of any rank ever asks for in one step; the same on every rank.
   /// `tag` (>= 16, in steps of 8) keeps the exchanges of several tables apart; `deadline_seconds` ends a hopeless wait;
-  /// `copy_own_rows`: receive_rows() copies the rank's own rows, too, so that they stay as they were while updates
+  /// `keep_own_rows`: receive_rows() copies the rank's own rows, too, so that they stay as they were while updates
   /// follow (pipeline = 1).
   RowExchange(const comm::Communicator& communicator, const ShardLayout& layout, Table& table,
-              std::size_t most_rows_per_shard, int tag, double deadline_seconds, bool copy_own_rows);
+              std::size_t most_rows_per_shard, int tag, double deadline_seconds, bool keep_own_rows);
 
   /// Steps that may be in flight together: one whose gradients travel, one that computes, one whose rows are fetched.
   static constexpr int sets = 3;
@@ -56,11 +57,23 @@ class RowExchange {
   /// Completes slots and rows: row() is valid from here to the next receive_rows() of the same set.
   void receive_rows(int set, std::int64_t step);
   /// The values of the j-th row that local shard k asked for, `width` floats.
-  const float* row(int set, int k, int j) const { return sets_[set].rows[slot(set, k, j)]; }
+  const float* row(int set, int k, int j) const { return rows(set, k)[j]; }
+  /// The same as a list, as long as the shard's request.
+  const float* const* rows(int set, int k) const {
+    const Set& s = sets_[static_cast<std::size_t>(set)];
+    return s.rows.data() + s.shard_begin[static_cast<std::size_t>(k)];
+  }
 
-  /// Sums gradients[k] (local shard k: the row for the j-th row it asked for at gradients[k] + j * width; overwritten,
-  /// in use until finish_push) along the tree of each lane and starts sending the sums to their owners.
-  void push(int set, int channel, std::span<float* const> gradients, std::int64_t step);
+  /// The rows that all local shards asked for, each shard counted: so many rows of gradient does a push take.
+  std::size_t asked_rows(int set) const { return sets_[static_cast<std::size_t>(set)].shard_begin.back(); }
+  /// How many of them stand before those of local shard k.
+  std::size_t rows_before(int set, int k) const {
+    return sets_[static_cast<std::size_t>(set)].shard_begin[static_cast<std::size_t>(k)];
+  }
+  /// Sums the gradients (for the j-th row that local shard k asked for at gradients[(rows_before(k) + j) * width];
+  /// overwritten, in use until the set's and channel's next push) along the tree of each lane and starts sending the
+  /// sums to their owners.
+  void push(int set, int channel, float* gradients, std::int64_t step);
   bool push_arrived() { return push_round_.test(); }
   /// Completes the sums at the owner, over the distinct rows that any shard asked for, in no particular order.
   void finish_push(int set, int channel, std::int64_t step);
@@ -101,21 +114,27 @@ class RowExchange {
     Subtree subtree;
     int index_in_rank = 0;
   };
+  // A row of another rank that a shard of this rank asked for.
+  struct Foreign {
+    std::uint32_t contribution;  // its number among all that the rank's shards asked for
+    std::uint32_t owner;
+    std::uint32_t position;  // in the list sent to the owner
+  };
   struct Set {
-    std::vector<Peer> asked;   // by owner: what this rank asked
+    std::vector<Peer> asked;   // by owner: what this rank asked; own entry unused
     std::vector<Peer> asking;  // by requester: what others asked of this rank; own entry unused
     Flags flags = 0;
-    // This rank as requester. Positions number the ids of one lane owner by owner; slots number its distinct rows
-    // likewise.
-    std::vector<std::size_t> shard_begin;       // local shard k's ids are [shard_begin[k], shard_begin[k+1])
-    std::vector<std::uint32_t> owner;           // of each id
-    std::vector<std::uint32_t> position;        // of each id within (owner, lane)
-    std::vector<std::uint32_t> slot;            // of each id, within all distinct rows of the rank's lanes
-    std::vector<std::int32_t> lane_slot_begin;  // [lane * ranks + owner]: first slot; last entry: all
-    std::vector<const float*> rows;             // by slot
-    std::vector<const float*> returned;         // by slot
+    // This rank as requester. Slots number the distinct rows of each of its lanes: first the rank's own, lane by lane,
+    // then owner by owner those of others, lane by lane.
+    std::vector<std::size_t> shard_begin;  // local shard k's ids are [shard_begin[k], shard_begin[k+1])
+    std::vector<std::int32_t> slot;        // of each id
+    std::vector<const float*> rows;        // of each id: where its values are
+    std::vector<Foreign> foreign;
+    std::vector<std::int32_t> own_begin;   // by own lane: first slot of the rank's own rows; last entry: all
+    std::vector<std::int32_t> slot_begin;  // by owner
+    std::vector<const float*> returned;    // by slot
     Contributions shard_sums;
-    Buffer<float> own_rows;  // copy_own_rows
+    Buffer<float> own_rows;  // keep_own_rows: by slot
     // This rank as owner.
     std::vector<std::vector<std::uint32_t>> lane_rows;     // by global lane: local rows, distinct
     std::vector<std::vector<std::uint32_t>> lane_touched;  // the same as indices into touched
@@ -127,18 +146,25 @@ class RowExchange {
   };
 
   std::size_t slot(int set, int k, int j) const {
-    const Set& s = sets_[set];
-    return s.slot[s.shard_begin[static_cast<std::size_t>(k)] + static_cast<std::size_t>(j)];
+    const Set& s = sets_[static_cast<std::size_t>(set)];
+    return static_cast<std::size_t>(s.slot[s.shard_begin[static_cast<std::size_t>(k)] + static_cast<std::size_t>(j)]);
   }
+  int slots(const Set& s) const { return s.slot_begin.back(); }
   int owner_of(Index row) const;
   int lanes_of(int rank) const {
     return lane_begin_[static_cast<std::size_t>(rank) + 1] - lane_begin_[static_cast<std::size_t>(rank)];
   }
+  void reset_lists(Set& s, std::span<const std::span<const Index>> wanted);
   void collect_ids(Set& s, std::span<const std::span<const Index>> wanted);
+  void send_ids(Set& s);
+  void answer(Set& s, int requester);
   void find_distinct(Set& s, int lane, const std::uint32_t* ids, std::uint32_t* slots, std::size_t count);
   void find_touched(Set& s);
   void assign_slots(Set& s);
+  void place_foreign_rows(Set& s);
+  void copy_own_rows(Set& s);
   void send_sums(Set& s, Push& push);
+  void list_returned(Set& s, const float* values);
   std::size_t lines_per_row() const { return static_cast<std::size_t>(width_) * sizeof(float) / comm::line; }
   std::size_t row_bytes() const { return static_cast<std::size_t>(width_) * sizeof(float); }
   std::size_t header_lines(int rank) const;
@@ -149,16 +175,14 @@ class RowExchange {
   int rank_;
   int ranks_;
   int width_;
-  bool copy_own_rows_;
+  bool keep_own_rows_;
   std::size_t most_rows_per_shard_;
   std::vector<Index> bounds_;  // first row of each rank
   double rows_per_rank_inverse_;
-  std::vector<Lane> lanes_;           // of all ranks, in shard order
-  std::vector<int> lane_begin_;       // by rank
-  std::vector<int> lane_of_shard_;    // by local shard: index in rank
-  std::vector<std::uint32_t> stamp_;  // by local row: the lane search that met it last
-  std::vector<std::uint32_t> stamp_slot_;
-  std::uint32_t search_ = 0;
+  std::vector<Lane> lanes_;         // of all ranks, in shard order
+  std::vector<int> lane_begin_;     // by rank
+  std::vector<int> lane_of_shard_;  // by local shard: index in rank
+  RowStamps stamps_;
   std::array<Set, sets> sets_;
   std::vector<float*> row_of_contribution_;
   comm::MessageRound id_round_;

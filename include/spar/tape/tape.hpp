@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "spar/base/memory.hpp"
+#include "spar/base/paced_prefetch.hpp"
 
 /// Reverse-mode differentiation over row-major matrices. One tape serves one shard and step; it is reset, never
 /// rebuilt, and in the steady state allocates nothing. Tapes of float train; the same operations in double are what the
@@ -58,6 +59,8 @@ class Tape {
   /// A matrix whose gradient is wanted: backward() leaves the sum in `gradient` (same shape; what it held before is
   /// lost).
   Var parameter(Matrix<T> value, Matrix<T> gradient);
+  /// The same, but backward() adds to what `gradient` holds.
+  Var added_parameter(Matrix<T> value, Matrix<T> gradient);
   /// The result of an operation: uninitialised rows x columns, padded to whole lines. `memory` (from arena()) is passed
   /// to `function`; `wanted`: whether any input needs a gradient.
   Var result(int rows, int columns, bool wanted, Backward function, const void* memory);
@@ -77,6 +80,9 @@ class Tape {
   void backward(Var loss, T seed = T{1});
 
   Arena& arena() { return arena_; }
+
+  /// Rows that the caller will need after this tape's work; operations over many rows ask for them as they go.
+  PacedPrefetch& early() { return early_; }
 
   /// A tap is a named place where a perturbation may be added. perturb() sets what is added at `name` until the next
   /// reset (a constant: nothing flows into it); tap() gives x plus that, or x itself.
@@ -102,6 +108,7 @@ class Tape {
   Arena arena_;
   std::vector<Node> nodes_;
   std::vector<Perturbation> perturbations_;
+  PacedPrefetch early_;
 };
 
 extern template class Tape<float>;
