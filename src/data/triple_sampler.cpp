@@ -141,9 +141,8 @@ bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t p
 
 // The first draw of draw_negative for sixteen places from `place` on.
 void TripleSampler::draw_first(std::int64_t step, std::uint32_t place, ItemId* items) const {
-  const auto blocks =
-      block_lanes(negative_stream_, place, static_cast<std::uint32_t>(shard_) << 20, static_cast<std::uint32_t>(step),
-                  static_cast<std::uint32_t>(epoch_));
+  const auto blocks = block_lanes(negative_stream_, place, static_cast<std::uint32_t>(shard_) << 20,
+                                  static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
   std::uint32_t low[16], high[16];
   std::memcpy(low, &blocks.word[0], sizeof low);
   std::memcpy(high, &blocks.word[1], sizeof high);
@@ -161,23 +160,28 @@ class TripleSampler::Lookahead {
       : now_(now), end_(end), next_(next == nullptr ? now : *next), next_begin_(next == nullptr ? end : next_begin) {}
 
   [[gnu::always_inline]] void ask(std::int64_t entry) const {
-    constexpr std::int64_t offsets_ahead = 24;
-    constexpr std::int64_t lists_ahead = 12;
-    if (const Index user = user_of(entry + offsets_ahead); user >= 0)
-      __builtin_prefetch(&now_.lists_->offsets[static_cast<std::size_t>(user)]);
-    if (const Index user = user_of(entry + lists_ahead); user >= 0) {
-      const ItemId* list = now_.lists_->items.data() + now_.lists_->offsets[static_cast<std::size_t>(user)];
-      __builtin_prefetch(list);
-      __builtin_prefetch(list + items_per_line);
-      __builtin_prefetch(list + 2 * items_per_line - 1);
-    }
+    constexpr std::int64_t order_ahead = 64;
+    constexpr std::int64_t offsets_ahead = 32;
+    constexpr std::int64_t lists_ahead = 16;
+    __builtin_prefetch(&at(entry + order_ahead));
+    __builtin_prefetch(&now_.lists_->offsets[static_cast<std::size_t>(user_of(entry + offsets_ahead))]);
+    const auto user = static_cast<std::size_t>(user_of(entry + lists_ahead));
+    const ItemId* list = now_.lists_->items.data() + now_.lists_->offsets[user];
+    __builtin_prefetch(list);
+    __builtin_prefetch(list + items_per_line);
+    __builtin_prefetch(list + 2 * items_per_line - 1);
   }
 
  private:
-  [[gnu::always_inline]] Index user_of(std::int64_t entry) const {
+  // Past the sampler's last positive its first one stands in.
+  [[gnu::always_inline]] const Positive& at(std::int64_t entry) const {
     const TripleSampler& sampler = entry < end_ ? now_ : next_;
     const auto k = static_cast<std::size_t>(entry < end_ ? entry : entry - end_ + next_begin_);
-    return k < sampler.order_.size() ? sampler.first_user_ + sampler.order_[k].user : -1;
+    return sampler.order_[k < sampler.order_.size() ? k : 0];
+  }
+  [[gnu::always_inline]] Index user_of(std::int64_t entry) const {
+    const TripleSampler& sampler = entry < end_ ? now_ : next_;
+    return sampler.first_user_ + at(entry).user;
   }
 
   const TripleSampler& now_;
@@ -210,6 +214,7 @@ void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& ba
     if (fresh) rows.push_back(row);
     return s;
   };
+  if (next != nullptr && next->positives_ == 0) next = nullptr;
   const Lookahead lookahead(*this, end, next, next == nullptr ? 0 : step * next->positives_ / steps);
   ItemId drawn[16];
   for (std::int64_t e = begin; e < end; ++e) {

@@ -6,19 +6,17 @@
 namespace spar::table {
 
 void Contributions::reset(std::size_t most) {
-  newest_.clear();
-  shared_.clear();
-  if (before_.size() >= most) return;
-  before_.resize(most);
-  shard_.resize(most);
+  slots_ = 0;
+  shared_count_ = 0;
+  newest_.require(most);
+  shared_.require(most + 1);
+  before_.require(most + 1);
+  shard_.require(most + 1);
+  before_[0] = 0;
 }
 
 void Contributions::grow(int slots) {
-  newest_.resize(static_cast<std::size_t>(slots), -1);
-}
-
-void add_row(float* left, const float* right, int width) {
-  for (int c = 0; c < width; c += lanes) store_lanes(left + c, load_lanes(left + c) + load_lanes(right + c));
+  for (; slots_ < slots; ++slots_) newest_[static_cast<std::size_t>(slots_)] = -1;
 }
 
 void add_scaled_row(float* left, float factor, const float* right, int width) {

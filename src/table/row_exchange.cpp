@@ -104,43 +104,49 @@ void RowExchange::reset_lists(Set& s, std::span<const std::span<const Index>> wa
   }
 }
 
-// The rank's own rows get their slots and are in place at once; the others go on their owners' lists.
 void RowExchange::collect_ids(Set& s, std::span<const std::span<const Index>> wanted) {
-  constexpr std::size_t ahead = 16;
   reset_lists(s, wanted);
+  for (std::size_t begin = 0; begin < wanted.size();) {
+    std::size_t end = begin;
+    while (end < wanted.size() && lane_of_shard_[end] == lane_of_shard_[begin]) ++end;
+    collect_lane(s, wanted, begin, end);
+    begin = end;
+  }
+}
+
+// The rows that the shards [begin, end) of one lane want: the rank's own get their slots and are in place at once, the
+// others go on their owners' lists.
+void RowExchange::collect_lane(Set& s, std::span<const std::span<const Index>> wanted, std::size_t begin,
+                               std::size_t end) {
+  constexpr std::size_t ahead = 16;
   const std::size_t header = header_lines(rank_) * words_per_line;
+  const auto lane = static_cast<std::size_t>(lane_of_shard_[begin]);
+  const std::int32_t lane_begin = s.own_begin.back();
   const Index first = bounds_[static_cast<std::size_t>(rank_)];
-  const Index end = bounds_[static_cast<std::size_t>(rank_) + 1];
-  std::vector<std::uint32_t>* own = nullptr;
-  std::uint32_t c = 0;
-  for (std::size_t k = 0; k < wanted.size(); ++k) {
-    const auto lane = static_cast<std::size_t>(lane_of_shard_[k]);
+  const auto count = static_cast<std::uint64_t>(bounds_[static_cast<std::size_t>(rank_) + 1] - first);
+  auto& own = s.lane_rows[static_cast<std::size_t>(lane_begin_[static_cast<std::size_t>(rank_)]) + lane];
+  own.resize(s.shard_begin[end] - s.shard_begin[begin] + 1);
+  std::size_t own_count = 0;
+  stamps_.start();
+  for (std::size_t k = begin; k < end; ++k) {
     const int shard = layout_.first_shard(rank_) + static_cast<int>(k);
-    if (lane + 1 == s.own_begin.size()) {
-      stamps_.start();
-      own = &s.lane_rows[static_cast<std::size_t>(lane_begin_[static_cast<std::size_t>(rank_)]) + lane];
-      own->clear();
-      s.own_begin.push_back(s.own_begin.back());
-    }
+    auto c = static_cast<std::uint32_t>(s.shard_begin[k]);
     for (std::size_t j = 0; j < wanted[k].size(); ++j, ++c) {
-      if (j + ahead < wanted[k].size()) {
-        const Index later = wanted[k][j + ahead];
-        if (later >= first && later < end) stamps_.fetch_early(static_cast<std::uint32_t>(later - first));
-      }
       const Index row = wanted[k][j];
-      if (row >= first && row < end) {
+      const auto local = static_cast<std::uint64_t>(row - first);
+      if (j + ahead < wanted[k].size()) {
+        const auto later = static_cast<std::uint64_t>(wanted[k][j + ahead] - first);
+        if (later < count) stamps_.fetch_early(static_cast<std::uint32_t>(later));
+      }
+      if (local < count) {
         bool fresh = false;
-        const auto local = static_cast<std::uint32_t>(row - first);
-        const auto slot = s.own_begin[lane] + static_cast<std::int32_t>(stamps_.find(local, fresh));
+        const auto slot =
+            lane_begin + static_cast<std::int32_t>(stamps_.find(static_cast<std::uint32_t>(local), fresh));
         s.slot[c] = slot;
-        s.rows[c] = table_.record(local);
-        if (fresh) {
-          own->push_back(local);
-          ++s.own_begin.back();
-          s.shard_sums.add_slot(static_cast<std::int32_t>(c), shard);
-        } else {
-          s.shard_sums.add(slot, static_cast<std::int32_t>(c), shard);
-        }
+        s.rows[c] = table_.record(static_cast<Index>(local));
+        own[own_count] = static_cast<std::uint32_t>(local);
+        own_count += fresh ? 1 : 0;
+        s.shard_sums.add(slot, static_cast<std::int32_t>(c), shard, fresh);
       } else {
         const auto owner = static_cast<std::size_t>(owner_of(row));
         Peer& peer = s.asked[owner];
@@ -150,6 +156,8 @@ void RowExchange::collect_ids(Set& s, std::span<const std::span<const Index>> wa
       }
     }
   }
+  own.resize(own_count);
+  s.own_begin.push_back(lane_begin + static_cast<std::int32_t>(own_count));
 }
 
 void RowExchange::request(int set, std::span<const std::span<const Index>> wanted, Flags flags, std::int64_t step) {
@@ -194,13 +202,16 @@ void RowExchange::find_distinct(Set& s, int lane, const std::uint32_t* ids, std:
   constexpr std::size_t ahead = 16;
   stamps_.start();
   auto& rows = s.lane_rows[static_cast<std::size_t>(lane)];
-  rows.clear();
+  rows.resize(count + 1);
+  std::size_t distinct = 0;
   for (std::size_t c = 0; c < count; ++c) {
     if (c + ahead < count) stamps_.fetch_early(ids[c + ahead]);
     bool fresh = false;
     slots[c] = stamps_.find(ids[c], fresh);
-    if (fresh) rows.push_back(ids[c]);
+    rows[distinct] = ids[c];
+    distinct += fresh ? 1 : 0;
   }
+  rows.resize(distinct);
 }
 
 // Rows that any lane asked for; with one lane in all, just its own list.
@@ -224,12 +235,8 @@ void RowExchange::find_touched(Set& s) {
       if (k + ahead < rows.size()) stamps_.fetch_early(rows[k + ahead]);
       bool fresh = false;
       indices[k] = stamps_.find(rows[k], fresh);
-      if (fresh) {
-        s.touched.push_back(rows[k]);
-        s.lane_sums.add_slot(contribution, lanes_[l].subtree.begin);
-      } else {
-        s.lane_sums.add(static_cast<int>(indices[k]), contribution, lanes_[l].subtree.begin);
-      }
+      if (fresh) s.touched.push_back(rows[k]);
+      s.lane_sums.add(static_cast<int>(indices[k]), contribution, lanes_[l].subtree.begin, fresh);
     }
   }
 }

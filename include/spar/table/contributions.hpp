@@ -3,6 +3,8 @@
 #include <span>
 #include <vector>
 
+#include "spar/base/lanes.hpp"
+#include "spar/base/memory.hpp"
 #include "spar/base/types.hpp"
 
 namespace spar::table {
@@ -12,38 +14,37 @@ namespace spar::table {
 /// Most slots have one contribution, which then is the sum: only the others are listed and moved.
 class Contributions {
  public:
-  /// Forgets everything; contributions will be numbers in [0, most). No allocation once the sizes are steady.
+  /// Forgets everything; contributions will be numbers in [0, most), slots no more than they. No allocation once the
+  /// sizes are steady.
   void reset(std::size_t most);
   /// Slots [slots(), slots) exist from now on, without contributions.
   void grow(int slots);
   /// The next contribution of `slot`, by `shard` (above those of the slot's contributions so far); a number that no
-  /// other contribution has.
-  void add(int slot, std::int32_t contribution, int shard) {
+  /// other contribution has. `fresh`: the slot is new, slots() before the call. Free of branches, since whether a row
+  /// is met again cannot be guessed.
+  [[gnu::always_inline]] void add(int slot, std::int32_t contribution, int shard, bool fresh = false) {
     const auto s = static_cast<std::size_t>(slot);
-    const auto c = static_cast<std::size_t>(contribution);
-    const std::int32_t before = newest_[s];
+    const auto c = static_cast<std::size_t>(contribution) + 1;
+    const std::int32_t before = fresh ? -1 : newest_[s];
+    const bool second = before_[static_cast<std::size_t>(before + 1)] < 0;
     shard_[c] = shard;
     before_[c] = before;
     newest_[s] = contribution;
-    if (before >= 0 && before_[static_cast<std::size_t>(before)] < 0) shared_.push_back(slot);
-  }
-  /// A new slot, slots() before the call, with its first contribution.
-  void add_slot(std::int32_t contribution, int shard) {
-    const auto c = static_cast<std::size_t>(contribution);
-    shard_[c] = shard;
-    before_[c] = -1;
-    newest_.push_back(contribution);
+    shared_[shared_count_] = slot;
+    shared_count_ += second ? 1 : 0;
+    slots_ += fresh ? 1 : 0;
   }
 
-  int slots() const { return static_cast<int>(newest_.size()); }
+  int slots() const { return slots_; }
   /// Slots with more than one contribution.
-  int shared() const { return static_cast<int>(shared_.size()); }
+  int shared() const { return static_cast<int>(shared_count_); }
 
   /// Writes the row of each slot's only contribution, row(c) for contribution c; of any of them where there are more,
   /// which is for reduce() to mend. nullptr where there is none.
   template <class Row>
   void list_rows(Row&& row, float** sums) const {
-    for (std::size_t s = 0; s < newest_.size(); ++s) sums[s] = newest_[s] < 0 ? nullptr : row(newest_[s]);
+    for (std::size_t s = 0; s < static_cast<std::size_t>(slots_); ++s)
+      sums[s] = newest_[s] < 0 ? nullptr : row(newest_[s]);
   }
   /// Sums the contributions of shared slots [begin, end) in place: row(c), `width` floats, a multiple of 16;
   /// sums[slot] becomes the row of the slot's first contribution, which then holds the sum. Disjoint ranges may run on
@@ -52,14 +53,24 @@ class Contributions {
   void reduce(int begin, int end, int width, Row&& row, float** sums) const;
 
  private:
-  std::vector<std::int32_t> newest_;  // contribution of a slot, -1: none
-  std::vector<std::int32_t> before_;  // the slot's contribution before this one, -1: first
-  std::vector<std::int32_t> shard_;   // of a contribution
-  std::vector<std::int32_t> shared_;  // slots
+  std::int32_t before(std::int32_t contribution) const { return before_[static_cast<std::size_t>(contribution) + 1]; }
+
+  int slots_ = 0;
+  std::size_t shared_count_ = 0;
+  Buffer<std::int32_t> newest_;  // contribution of a slot, -1: none
+  Buffer<std::int32_t> shared_;  // slots
+  // By contribution + 1: the slot's contribution before it, -1 if it is the first; entry 0 says that no contribution is
+  // never a first one.
+  Buffer<std::int32_t> before_;
+  Buffer<std::int32_t> shard_;
 };
 
 /// left += right, `width` floats.
-void add_row(float* left, const float* right, int width);
+inline void add_row(float* left, const float* right, int width) {
+  with_width(width, [&](auto w) {
+    for (int c = 0; c < w; c += lanes) store_lanes(left + c, load_lanes(left + c) + load_lanes(right + c));
+  });
+}
 /// left += factor * right, `width` floats.
 void add_scaled_row(float* left, float factor, const float* right, int width);
 /// Sums rows[k] of ascending shards[k] along the shard tree into rows[0].
@@ -72,25 +83,27 @@ void Contributions::reduce(int begin, int end, int width, Row&& row, float** sum
   std::vector<std::int32_t> shards;
   for (int k = begin; k < end; ++k) {
     if (k + ahead < end) {
-      const float* later = row(newest_[static_cast<std::size_t>(shared_[static_cast<std::size_t>(k + ahead)])]);
-      for (int c = 0; c < width; c += 16) __builtin_prefetch(later + c);
+      const std::int32_t later = newest_[static_cast<std::size_t>(shared_[static_cast<std::size_t>(k + ahead)])];
+      for (const float* early : {row(later), row(before(later))}) {
+        for (int c = 0; c < width; c += 16) __builtin_prefetch(early + c, 1);
+      }
     }
     const auto slot = static_cast<std::size_t>(shared_[static_cast<std::size_t>(k)]);
     const std::int32_t newest = newest_[slot];
-    const std::int32_t second = before_[static_cast<std::size_t>(newest)];
-    if (before_[static_cast<std::size_t>(second)] < 0) {
+    const std::int32_t second = before(newest);
+    if (before(second) < 0) {
       sums[slot] = row(second);
       add_row(sums[slot], row(newest), width);
       continue;
     }
     std::size_t count = 0;
-    for (std::int32_t c = newest; c >= 0; c = before_[static_cast<std::size_t>(c)]) ++count;
+    for (std::int32_t c = newest; c >= 0; c = before(c)) ++count;
     rows.resize(count);
     shards.resize(count);
-    for (std::int32_t c = newest; c >= 0; c = before_[static_cast<std::size_t>(c)]) {
+    for (std::int32_t c = newest; c >= 0; c = before(c)) {
       --count;
       rows[count] = row(c);
-      shards[count] = shard_[static_cast<std::size_t>(c)];
+      shards[count] = shard_[static_cast<std::size_t>(c) + 1];
     }
     tree_add_rows(rows.data(), shards.data(), static_cast<int>(rows.size()), width);
     sums[slot] = rows.front();

@@ -156,6 +156,7 @@ class RowExchange {
   }
   void reset_lists(Set& s, std::span<const std::span<const Index>> wanted);
   void collect_ids(Set& s, std::span<const std::span<const Index>> wanted);
+  void collect_lane(Set& s, std::span<const std::span<const Index>> wanted, std::size_t begin, std::size_t end);
   void send_ids(Set& s);
   void answer(Set& s, int requester);
   void find_distinct(Set& s, int lane, const std::uint32_t* ids, std::uint32_t* slots, std::size_t count);

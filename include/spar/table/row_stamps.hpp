@@ -21,12 +21,14 @@ class RowStamps {
     base_ = 1;
   }
   /// The place of `row` among the list's distinct rows, in order of first appearance; `fresh` tells whether it is new.
-  std::uint32_t find(std::uint32_t row, bool& fresh) {
-    const std::uint32_t place = stamps_[row] - base_;
-    fresh = place >= count_;
-    if (!fresh) return place;
-    stamps_[row] = base_ + count_;
-    return count_++;
+  /// Free of branches, so each call waits for the stamp of the one before: ask for stamps early.
+  [[gnu::always_inline]] std::uint32_t find(std::uint32_t row, bool& fresh) {
+    const std::uint32_t seen = stamps_[row] - base_;
+    fresh = seen >= count_;
+    const std::uint32_t place = fresh ? count_ : seen;
+    stamps_[row] = base_ + place;
+    count_ += fresh ? 1 : 0;
+    return place;
   }
   /// Asks for the stamp of a row to come.
   [[gnu::always_inline]] void fetch_early(std::uint32_t row) const { __builtin_prefetch(&stamps_[row], 1); }
