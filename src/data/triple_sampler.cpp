@@ -53,7 +53,7 @@ Finders& finders() {
 constexpr std::size_t items_per_line = 16;
 
 // Whether one of the first `count` of sixteen items is `item`; reads all sixteen.
-unsigned among_sixteen(const ItemId* items, std::size_t count, ItemId item) {
+[[gnu::always_inline]] inline unsigned among_sixteen(const ItemId* items, std::size_t count, ItemId item) {
   typedef ItemId Loose __attribute__((vector_size(64), aligned(4)));
   const WordLanes place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const auto equal = (*reinterpret_cast<const Loose*>(items) == item) & (place < static_cast<std::uint32_t>(count));
@@ -68,7 +68,7 @@ unsigned among_sixteen(const ItemId* items, std::size_t count, ItemId item) {
 
 // Whether an ascending list holds an item: halves without branches down to a few cache lines, then compares all of
 // them. Two lines are compared even where there is one, since a branch on the length would be guessed wrong too often.
-bool has_item(const ItemId* first, std::size_t count, ItemId item) {
+[[gnu::always_inline]] inline bool has_item(const ItemId* first, std::size_t count, ItemId item) {
   constexpr std::size_t compared = 2 * items_per_line;
   while (count > compared) {
     const std::size_t half = count / 2;
@@ -103,23 +103,29 @@ void TripleSampler::fill_order() {
   }
 }
 
-// Fisher and Yates' shuffle, from the unshuffled list each time: an epoch's order depends on no earlier epoch.
+// Fisher and Yates' shuffle, from the unshuffled list each time: an epoch's order depends on no earlier epoch. Place
+// k - 1 takes half (k - 1) % 2 of block (k - 1) / 2; blocks are made sixteen at a time.
 void TripleSampler::begin_epoch(std::int64_t epoch) {
   epoch_ = epoch;
   skipped_ = 0;
   fill_order();
-  RandomStream::Block block{};
+  BlockLanes blocks{};
+  std::uint32_t first_block = ~0U;
   for (auto k = static_cast<std::uint32_t>(order_.size()); k > 1; --k) {
     const std::uint32_t pair = (k - 1) / 2;
-    if ((k - 1) % 2 == 1 || k == order_.size()) {
-      block = order_stream_.block(pair, static_cast<std::uint32_t>(shard_), 0, static_cast<std::uint32_t>(epoch));
+    if (pair / 16 * 16 != first_block) {
+      first_block = pair / 16 * 16;
+      blocks = block_lanes(order_stream_, first_block, static_cast<std::uint32_t>(shard_), 0,
+                           static_cast<std::uint32_t>(epoch));
     }
-    const auto other = bounded(word64(block, static_cast<int>((k - 1) % 2)), k);
-    std::swap(order_[k - 1], order_[other]);
+    const int half = static_cast<int>((k - 1) % 2);
+    const std::uint64_t word =
+        blocks.word[2 * half][pair % 16] | (static_cast<std::uint64_t>(blocks.word[2 * half + 1][pair % 16]) << 32);
+    std::swap(order_[k - 1], order_[bounded(word, k)]);
   }
 }
 
-bool TripleSampler::owns(Index user, ItemId item) const {
+[[gnu::always_inline]] inline bool TripleSampler::owns(Index user, ItemId item) const {
   const auto list = lists_->of(user);
   // The comparison reads whole lines beyond the list's end, which must not be the end of all lists.
   const bool room = list.data() + list.size() + 2 * items_per_line <= lists_->items.data() + lists_->items.size();
@@ -152,71 +158,69 @@ void TripleSampler::draw_first(std::int64_t step, std::uint32_t place, ItemId* i
   }
 }
 
-// Asks early for the lists of positives to come, of this sampler and then of the next one: first for where they lie,
-// then for their first lines.
+// Asks early for the lists of positives to come, of this sampler and then of the next one: first for their place in the
+// order, then for where the lists lie, then for their first lines.
 class TripleSampler::Lookahead {
  public:
-  Lookahead(const TripleSampler& now, std::int64_t end, const TripleSampler* next, std::int64_t next_begin)
-      : now_(now), end_(end), next_(next == nullptr ? now : *next), next_begin_(next == nullptr ? end : next_begin) {}
+  Lookahead(const TripleSampler& now, std::int64_t end, const TripleSampler& next, std::int64_t next_begin)
+      : now_(now.order_.data()),
+        next_(next.order_.data() + next_begin - end),
+        now_first_(now.first_user_),
+        next_first_(next.first_user_),
+        end_(end),
+        last_(end - next_begin + static_cast<std::int64_t>(next.order_.size()) - 1),
+        offsets_(now.lists_->offsets.data()),
+        items_(now.lists_->items.data()) {}
 
   [[gnu::always_inline]] void ask(std::int64_t entry) const {
     constexpr std::int64_t order_ahead = 64;
     constexpr std::int64_t offsets_ahead = 32;
     constexpr std::int64_t lists_ahead = 16;
-    __builtin_prefetch(&at(entry + order_ahead));
-    __builtin_prefetch(&now_.lists_->offsets[static_cast<std::size_t>(user_of(entry + offsets_ahead))]);
-    const auto user = static_cast<std::size_t>(user_of(entry + lists_ahead));
-    const ItemId* list = now_.lists_->items.data() + now_.lists_->offsets[user];
+    __builtin_prefetch(at(entry + order_ahead));
+    __builtin_prefetch(offsets_ + user_of(entry + offsets_ahead));
+    const ItemId* list = items_ + offsets_[user_of(entry + lists_ahead)];
     __builtin_prefetch(list);
     __builtin_prefetch(list + items_per_line);
     __builtin_prefetch(list + 2 * items_per_line - 1);
   }
 
  private:
-  // Past the sampler's last positive its first one stands in.
-  [[gnu::always_inline]] const Positive& at(std::int64_t entry) const {
-    const TripleSampler& sampler = entry < end_ ? now_ : next_;
-    const auto k = static_cast<std::size_t>(entry < end_ ? entry : entry - end_ + next_begin_);
-    return sampler.order_[k < sampler.order_.size() ? k : 0];
+  // Past the next sampler's last positive that one stands in.
+  [[gnu::always_inline]] const Positive* at(std::int64_t entry) const {
+    return (entry < end_ ? now_ : next_) + std::min(entry, last_);
   }
   [[gnu::always_inline]] Index user_of(std::int64_t entry) const {
-    const TripleSampler& sampler = entry < end_ ? now_ : next_;
-    return sampler.first_user_ + at(entry).user;
+    return (entry < end_ ? now_first_ : next_first_) + at(entry)->user;
   }
 
-  const TripleSampler& now_;
+  const Positive* now_;
+  const Positive* next_;  // so that entry end_ is the next sampler's first
+  Index now_first_;
+  Index next_first_;
   std::int64_t end_;
-  const TripleSampler& next_;
-  std::int64_t next_begin_;
+  std::int64_t last_;
+  const std::int64_t* offsets_;
+  const ItemId* items_;
 };
-
-void TripleSampler::make_room(std::int64_t steps, MicroBatch& batch) const {
-  const auto most = static_cast<std::size_t>(most_triples(steps));
-  if (batch.user.capacity() < most) {
-    for (auto* slots : {&batch.user, &batch.positive, &batch.negative}) slots->reserve(most);
-    batch.users.reserve(most);
-    batch.items.reserve(2 * most);
-  }
-  for (auto* slots : {&batch.user, &batch.positive, &batch.negative}) slots->clear();
-  batch.users.clear();
-  batch.items.clear();
-}
 
 void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& batch, const TripleSampler* next) {
   const std::int64_t begin = step * positives_ / steps;
   const std::int64_t end = (step + 1) * positives_ / steps;
-  make_room(steps, batch);
+  const auto most = static_cast<std::size_t>(most_triples(steps));
+  batch.resize(most, most, 2 * most);
   Finders& distinct = finders();
-  distinct.prepare(static_cast<std::size_t>(most_triples(steps)));
-  const auto slot = [](SlotFinder& finder, std::vector<Index>& rows, std::uint32_t key, Index row) {
+  distinct.prepare(most);
+  if (next == nullptr || next->positives_ == 0) next = this;
+  const Lookahead lookahead(*this, end, *next, next == this ? end : step * next->positives_ / steps);
+  const auto slot = [](SlotFinder& finder, Index* rows, std::size_t& count, std::uint32_t key, Index row) {
     bool fresh = false;
     const std::int32_t s = finder.find(key, fresh);
-    if (fresh) rows.push_back(row);
+    rows[count] = row;
+    count += fresh ? 1 : 0;
     return s;
   };
-  if (next != nullptr && next->positives_ == 0) next = nullptr;
-  const Lookahead lookahead(*this, end, next, next == nullptr ? 0 : step * next->positives_ / steps);
   ItemId drawn[16];
+  std::size_t triples = 0, users = 0, items = 0;
   for (std::int64_t e = begin; e < end; ++e) {
     lookahead.ask(e);
     const auto place = static_cast<std::uint32_t>(e - begin);
@@ -228,10 +232,12 @@ void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& ba
       ++skipped_;
       continue;
     }
-    batch.user.push_back(slot(distinct.users, batch.users, positive.user, user));
-    batch.positive.push_back(slot(distinct.items, batch.items, positive.item, positive.item));
-    batch.negative.push_back(slot(distinct.items, batch.items, negative, negative));
+    batch.user[triples] = slot(distinct.users, batch.users.data(), users, positive.user, user);
+    batch.positive[triples] = slot(distinct.items, batch.items.data(), items, positive.item, positive.item);
+    batch.negative[triples] = slot(distinct.items, batch.items.data(), items, negative, negative);
+    ++triples;
   }
+  batch.resize(triples, users, items);
 }
 
 }  // namespace spar::data

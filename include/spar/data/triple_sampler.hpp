@@ -56,6 +56,11 @@ struct MicroBatch {
   std::vector<Index> items;  ///< distinct, global rows
 
   int triples() const { return static_cast<int>(user.size()); }
+  void resize(std::size_t triples, std::size_t distinct_users, std::size_t distinct_items) {
+    for (auto* slots : {&user, &positive, &negative}) slots->resize(triples);
+    users.resize(distinct_users);
+    items.resize(distinct_items);
+  }
 };
 
 /// Draws the triples (u, i, j) of one shard: its positives in a fresh order every epoch, and for each a negative j that
@@ -90,7 +95,6 @@ class TripleSampler {
   class Lookahead;
 
   void fill_order();
-  void make_room(std::int64_t steps, MicroBatch& batch) const;
   bool owns(Index user, ItemId item) const;
   bool draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const;
   void draw_first(std::int64_t step, std::uint32_t place, ItemId* items) const;

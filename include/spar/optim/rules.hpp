@@ -13,7 +13,8 @@ template <class Width, class Gradient>
   for (int c = 0; c < width; c += lanes) store_lanes(x + c, load_lanes(x + c) - s.learning_rate * gradient(c));
 }
 
-template <class Width, class Gradient>
+/// `Plain`: epsilon is 0, as in TensorFlow's Adagrad, and no division is needed.
+template <bool Plain, class Width, class Gradient>
 [[gnu::always_inline]] inline void update_adagrad(const OptimizerSettings& s, float* x, Width width, int stride,
                                                   Gradient&& gradient) {
   float* a = x + stride;
@@ -21,7 +22,11 @@ template <class Width, class Gradient>
     const Lanes<float> g = gradient(c);
     const Lanes<float> sum = load_lanes(a + c) + g * g;
     store_lanes(a + c, sum);
-    store_lanes(x + c, load_lanes(x + c) - s.learning_rate * g / (lane_sqrt(sum) + s.epsilon));
+    if constexpr (Plain) {
+      store_lanes(x + c, load_lanes(x + c) - (s.learning_rate * g) * lane_inverse_sqrt(sum));
+    } else {
+      store_lanes(x + c, load_lanes(x + c) - s.learning_rate * g / (lane_sqrt(sum) + s.epsilon));
+    }
   }
 }
 
@@ -54,7 +59,11 @@ void Updater::update_rows(int count, int width, int stride, Record&& record, Gra
         for (int k = 0; k < count; ++k) update_sgd(settings_, record(k), w, gradient(k));
         return;
       case Rule::adagrad:
-        for (int k = 0; k < count; ++k) update_adagrad(settings_, record(k), w, stride, gradient(k));
+        if (settings_.epsilon == 0.0F) {
+          for (int k = 0; k < count; ++k) update_adagrad<true>(settings_, record(k), w, stride, gradient(k));
+        } else {
+          for (int k = 0; k < count; ++k) update_adagrad<false>(settings_, record(k), w, stride, gradient(k));
+        }
         return;
       case Rule::adam:
         for (int k = 0; k < count; ++k)
