@@ -138,9 +138,10 @@ void PairwiseEngine::ask_for_next_shard(int k, Worker& worker, bool with_state) 
   const data::MicroBatch& batch = shards_[next]->batches[static_cast<std::size_t>(set)];
   worker.early_users.resize(batch.users.size());
   for (std::size_t j = 0; j < batch.users.size(); ++j) worker.early_users[j] = setup_.users->record(batch.users[j]);
-  const int floats = with_state ? static_cast<int>(setup_.users->shape().record()) : user_width_;
-  early.add(worker.early_users.data(), worker.early_users.size(), floats);
-  early.add(exchange_->rows(set, k + 1), batch.items.size(), item_width_);
+  const auto state = static_cast<int>(setup_.users->shape().record()) - user_width_;
+  early.add(worker.early_users.data(), worker.early_users.size(), 0, user_width_);
+  early.add(exchange_->rows(set, k + 1), batch.items.size(), 0, item_width_);
+  if (with_state) early.add(worker.early_users.data(), worker.early_users.size(), user_width_, state);
 }
 
 void PairwiseEngine::check_finite(int k) {

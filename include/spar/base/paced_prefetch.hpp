@@ -9,10 +9,10 @@ namespace spar {
 class PacedPrefetch {
  public:
   void clear() { *this = {}; }
-  /// `count` rows of `floats` floats, to be asked for after those added before (one other list at most). The list must
-  /// stay as long as ask() is called.
-  void add(const float* const* rows, std::size_t count, int floats) {
-    (now_.next == now_.end ? now_ : then_) = {rows, rows + count, floats};
+  /// Floats [offset, offset + floats) from each of `count` places on, to be asked for after those added before (two
+  /// other lists at most). The list must stay as long as ask() is called.
+  void add(const float* const* rows, std::size_t count, int offset, int floats) {
+    if (count > 0) lists_[count_++] = {rows, rows + count, offset, floats};
   }
   [[gnu::always_inline]] void ask() {
     if (left_ <= 0 && !next_row()) return;
@@ -26,22 +26,24 @@ class PacedPrefetch {
   struct List {
     const float* const* next = nullptr;
     const float* const* end = nullptr;
+    int offset = 0;
     int floats = 0;
   };
 
   [[gnu::always_inline]] bool next_row() {
-    if (now_.next == now_.end) {
-      now_ = then_;
-      then_ = {};
-      if (now_.next == now_.end) return false;
+    if (lists_[0].next == lists_[0].end) {
+      lists_[0] = lists_[1];
+      lists_[1] = lists_[2];
+      lists_[2] = {};
+      if (lists_[0].next == lists_[0].end) return false;
     }
-    at_ = *now_.next++;
-    left_ = now_.floats;
+    at_ = *lists_[0].next++ + lists_[0].offset;
+    left_ = lists_[0].floats;
     return true;
   }
 
-  List now_;
-  List then_;
+  List lists_[3];
+  int count_ = 0;
   const float* at_ = nullptr;
   int left_ = 0;
 };
