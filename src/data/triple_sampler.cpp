@@ -52,31 +52,35 @@ Finders& finders() {
 
 constexpr std::size_t items_per_line = 16;
 
-// Whether one of the first `count` of sixteen items is `item`; reads all sixteen.
-[[gnu::always_inline]] inline unsigned among_sixteen(const ItemId* items, std::size_t count, ItemId item) {
+// Lanes in which one of sixteen items equals `item`.
+[[gnu::always_inline]] inline WordLanes equal_lanes(const ItemId* items, ItemId item) {
   typedef ItemId Loose __attribute__((vector_size(64), aligned(4)));
-  const WordLanes place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const auto equal = (*reinterpret_cast<const Loose*>(items) == item) & (place < static_cast<std::uint32_t>(count));
+  return (WordLanes)(*reinterpret_cast<const Loose*>(items) == item);
+}
+
+[[gnu::always_inline]] inline bool any_lane(WordLanes found) {
 #ifdef __AVX512F__
-  return _mm512_test_epi32_mask((__m512i)equal, (__m512i)equal);
+  return _mm512_test_epi32_mask((__m512i)found, (__m512i)found) != 0;
 #else
   std::uint64_t words[8];
-  std::memcpy(words, &equal, sizeof words);
-  return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0 ? 1U : 0U;
+  std::memcpy(words, &found, sizeof words);
+  return (words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) != 0;
 #endif
 }
 
-// Whether an ascending list holds an item: halves without branches down to a few cache lines, then compares all of
-// them. Two lines are compared even where there is one, since a branch on the length would be guessed wrong too often.
+// Whether an ascending list holds an item: halves without branches down to 32 items, then compares the first and the
+// last sixteen of them. Both are compared even where one would do, since a branch on the length would be guessed wrong
+// too often. Reads sixteen items where the list has fewer.
 [[gnu::always_inline]] inline bool has_item(const ItemId* first, std::size_t count, ItemId item) {
-  constexpr std::size_t compared = 2 * items_per_line;
-  while (count > compared) {
+  while (count > 2 * items_per_line) {
     const std::size_t half = count / 2;
     first += first[half] <= item ? half : 0;
     count -= half;
   }
-  const std::size_t rest = count > items_per_line ? count - items_per_line : 0;
-  return (among_sixteen(first, count, item) | among_sixteen(first + items_per_line, rest, item)) != 0;
+  const WordLanes place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const auto present = (WordLanes)(place < static_cast<std::uint32_t>(count));
+  const std::size_t last = std::max(count, items_per_line) - items_per_line;
+  return any_lane((equal_lanes(first, item) | equal_lanes(first + last, item)) & present);
 }
 
 }  // namespace
@@ -127,8 +131,8 @@ void TripleSampler::begin_epoch(std::int64_t epoch) {
 
 [[gnu::always_inline]] inline bool TripleSampler::owns(Index user, ItemId item) const {
   const auto list = lists_->of(user);
-  // The comparison reads whole lines beyond the list's end, which must not be the end of all lists.
-  const bool room = list.data() + list.size() + 2 * items_per_line <= lists_->items.data() + lists_->items.size();
+  // Short lists are read beyond their end, which must not be the end of all lists.
+  const bool room = list.data() + items_per_line <= lists_->items.data() + lists_->items.size();
   return room ? has_item(list.data(), list.size(), item) : std::binary_search(list.begin(), list.end(), item);
 }
 
@@ -178,10 +182,12 @@ class TripleSampler::Lookahead {
     constexpr std::int64_t lists_ahead = 16;
     __builtin_prefetch(at(entry + order_ahead));
     __builtin_prefetch(offsets_ + user_of(entry + offsets_ahead));
-    const ItemId* list = items_ + offsets_[user_of(entry + lists_ahead)];
+    const std::int64_t* offset = offsets_ + user_of(entry + lists_ahead);
+    const ItemId* list = items_ + offset[0];
+    const ItemId* last = items_ + offset[1] - 1;
     __builtin_prefetch(list);
-    __builtin_prefetch(list + items_per_line);
-    __builtin_prefetch(list + 2 * items_per_line - 1);
+    __builtin_prefetch(std::min(list + items_per_line, last));
+    __builtin_prefetch(last);
   }
 
  private:

@@ -18,7 +18,16 @@ namespace {
 constexpr std::uint32_t user_table = 0;
 constexpr std::uint32_t item_table = 1;
 
-// `count` scattered rows as one matrix in the tape's memory; row(j) is where row j lies.
+// `count` rows where they lie, row(j), as a matrix that nobody may write to. They are read three times in a pass: not
+// often enough to pay for a copy.
+template <class Row>
+tape::Matrix<float> scattered(tape::Tape<float>& tape, std::size_t count, int width, Row&& row) {
+  float** places = tape.arena().take<float*>(count);
+  for (std::size_t j = 0; j < count; ++j) places[j] = const_cast<float*>(row(j));
+  return {nullptr, static_cast<int>(count), width, width, places};
+}
+
+// The same rows copied side by side into the tape's memory.
 template <class Row>
 tape::Matrix<float> gather_rows(tape::Tape<float>& tape, std::size_t count, int width, Row&& row) {
   float* out = tape.arena().take<float>(count * static_cast<std::size_t>(width));
@@ -114,6 +123,7 @@ void PairwiseEngine::hand_over_users(const Shard& shard, tape::Tape<float>& tape
   updater_->update_rows(
       static_cast<int>(users.size()), user_width_, user_width_,
       [&](int j) {
+        early.ask();
         early.ask();
         return setup_.users->record(users[static_cast<std::size_t>(j)]);
       },
@@ -263,9 +273,9 @@ void PairwiseEngine::clean_pass(int k, Worker& worker) {
   tape.reset();
   ask_for_next_shard(k, worker, !adversary_);
   const auto users =
-      gather_rows(tape, batch.users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); });
+      scattered(tape, batch.users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); });
   const float* const* rows = exchange_->rows(set, k);
-  const auto items = gather_rows(tape, batch.items.size(), item_width_, [&](std::size_t j) { return rows[j]; });
+  const auto items = scattered(tape, batch.items.size(), item_width_, [&](std::size_t j) { return rows[j]; });
   const bool keep_users = setup_.pipeline || adversary_;
   if (keep_users) shard.user_gradients[gradient_set(at)].require(static_cast<std::size_t>(most_triples_ * user_width_));
   float* user_gradients = keep_users

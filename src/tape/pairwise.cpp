@@ -62,6 +62,7 @@ void fill_columns(const Matrix<T>& value, const Matrix<T>& gradient, bool assign
   PacedPrefetch early = waiting;
   for (int r = 0; r < gradient.rows; ++r) {
     early.ask();
+    early.ask();
     Lanes<T> sum[Registers]{};
     Lanes<T> rest[Registers]{};
     T count{};
@@ -196,6 +197,7 @@ Lanes<T> margins_of(const Matrix<T>& users, const Matrix<T>& items, const Triple
     const T* u = users.row(triples.user[t]);
     const T* i = items.row(triples.positive[t]);
     const T* j = items.row(triples.negative[t]);
+    early.ask();
     early.ask();
     Lanes<T> sum{};
     for (int c = 0; c < width; c += lanes) sum += load_lanes(u + c) * (load_lanes(i + c) - load_lanes(j + c));

@@ -11,15 +11,17 @@
 /// finite-difference checks run.
 namespace spar::tape {
 
-/// A view of rows x columns numbers; `stride` numbers from row to row.
+/// A view of rows x columns numbers; `stride` numbers from row to row, or rows that lie anywhere: row r at places[r],
+/// whole lines.
 template <class T>
 struct Matrix {
   T* data = nullptr;
   int rows = 0;
   int columns = 0;
   int stride = 0;
+  T* const* places = nullptr;  ///< nullptr: data + r * stride
 
-  T* row(int r) const { return data + static_cast<std::ptrdiff_t>(r) * stride; }
+  T* row(int r) const { return places != nullptr ? places[r] : data + static_cast<std::ptrdiff_t>(r) * stride; }
   T& at(int r, int c) const { return row(r)[c]; }
 };
 
