@@ -12,9 +12,8 @@ namespace spar::game {
 struct PairwiseEngine::Shard {
   data::TripleSampler sampler;
   std::array<data::MicroBatch, sets> batches;
-  // Gradients of the distinct users where a later phase needs them. Without pipeline one serves all steps and stays in
-  // cache: gradient_set().
-  std::array<Buffer<float>, sets> user_gradients;
+  // Distinct users of the rank's shards before this one.
+  std::array<std::size_t, sets> users_before{};
   // Users as they were before the updates in flight (pipeline).
   std::array<Buffer<float>, sets> user_rows;
 
@@ -24,7 +23,6 @@ struct PairwiseEngine::Shard {
 /// Scratch memory of one thread.
 struct PairwiseEngine::Worker {
   tape::Tape<float> tape;
-  Buffer<float> delta;
   std::vector<const float*> early_users;  // of the next shard, for the tape's early()
 };
 

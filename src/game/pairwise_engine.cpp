@@ -191,6 +191,21 @@ void PairwiseEngine::middle() {
   send_rows(step_ + 1);
 }
 
+void PairwiseEngine::make_room(int set) {
+  const auto at = static_cast<std::size_t>(set);
+  for (std::size_t channel = 0; channel < (adversary_ ? 2U : 1U); ++channel) {
+    item_gradients_[gradient_set(at)][channel].require(exchange_->asked_rows(set) *
+                                                       static_cast<std::size_t>(item_width_));
+  }
+  std::size_t users = 0;
+  for (const auto& shard : shards_) {
+    shard->users_before[at] = users;
+    users += shard->batches[at].users.size();
+  }
+  if (setup_.pipeline || adversary_)
+    user_gradients_[gradient_set(at)].require(users * static_cast<std::size_t>(user_width_));
+}
+
 PairwiseEngine::Flags PairwiseEngine::step(Flags flags) {
   const int set = set_of(step_);
   const bool more = step_ + 1 < steps_;
@@ -211,10 +226,7 @@ PairwiseEngine::Flags PairwiseEngine::step(Flags flags) {
   const bool batch_scope = adversary_ && adversary_->scope == adversary::Scope::batch &&
                            adversary_->perturbation.method != adversary::Method::random;
   two_pushes_[static_cast<std::size_t>(set)] = batch_scope;
-  for (std::size_t channel = 0; channel < (adversary_ ? 2U : 1U); ++channel) {
-    item_gradients_[gradient_set(static_cast<std::size_t>(set))][channel].require(
-        exchange_->asked_rows(set) * static_cast<std::size_t>(item_width_));
-  }
+  make_room(set);
   batch_scope ? batch_scope_step() : one_push_step();
   ++step_count_;
   if (setup_.pipeline) {
@@ -265,7 +277,7 @@ void PairwiseEngine::apply(int set) {
   if (setup_.pipeline) {
     parallel_for(static_cast<int>(shards_.size()), [&](int k) {
       const Shard& shard = *shards_[static_cast<std::size_t>(k)];
-      const float* gradient = shard.user_gradients[gradient_set(static_cast<std::size_t>(set))].data();
+      const float* gradient = user_gradients(shard, set);
       for (const Index user : shard.batches[static_cast<std::size_t>(set)].users) {
         accept(*setup_.users, user, gradient);
         gradient += user_width_;
@@ -354,7 +366,7 @@ std::vector<store::PendingRows> PairwiseEngine::pending() {
     pending.push_back(std::move(out));
   };
   for (const auto& shard : shards_) {
-    const float* gradient = shard->user_gradients[gradient_set(set)].data();
+    const float* gradient = user_gradients(*shard, static_cast<int>(set));
     for (const Index user : shard->batches[set].users) {
       rows.emplace_back(user, gradient);
       gradient += user_width_;

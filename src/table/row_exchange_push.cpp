@@ -112,12 +112,15 @@ void RowExchange::return_rows(int set, const float* values, std::int64_t step) {
 
 void RowExchange::list_returned(Set& s, const float* values) {
   const auto width = static_cast<std::size_t>(width_);
-  s.returned.resize(static_cast<std::size_t>(slots(s)));
-  auto out = s.returned.begin();
+  s.returned.resize(s.slot.size());
+  const std::size_t asked = s.shard_begin.back();
   if (lanes_.size() == 1) {
-    for (std::size_t t = 0; t < s.returned.size(); ++t) *out++ = values + t * width;
+    for (std::size_t c = 0; c < asked; ++c) s.returned[c] = values + static_cast<std::size_t>(s.slot[c]) * width;
     return;
   }
+  auto& by_slot = row_of_slot_;
+  by_slot.resize(static_cast<std::size_t>(slots(s)));
+  auto out = by_slot.begin();
   for (int l = lane_begin_[static_cast<std::size_t>(rank_)]; l < lane_begin_[static_cast<std::size_t>(rank_) + 1];
        ++l) {
     for (const std::uint32_t t : s.lane_touched[static_cast<std::size_t>(l)]) *out++ = values + t * width;
@@ -126,6 +129,7 @@ void RowExchange::list_returned(Set& s, const float* values) {
     if (static_cast<int>(r) == rank_) continue;
     for (std::size_t k = 0; k < s.asked[r].distinct; ++k) *out++ = s.return_incoming[r].data() + k * width;
   }
+  for (std::size_t c = 0; c < asked; ++c) s.returned[c] = by_slot[static_cast<std::size_t>(s.slot[c])];
 }
 
 }  // namespace spar::table

@@ -38,7 +38,7 @@ void check(const std::vector<Entry>& entries, int slots, int shards, std::uint64
            table::Contributions& contributions) {
   std::vector<FloatRow> rows;
   std::vector<std::map<int, FloatRow>> by_slot(static_cast<std::size_t>(slots));
-  contributions.reset(entries.size());
+  contributions.reset(std::max(entries.size(), static_cast<std::size_t>(slots)));
   contributions.grow(slots);
   for (std::size_t k = 0; k < entries.size(); ++k) {
     FloatRow row(width);
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(sums_follow_the_shard_tree_bit_for_bit_whatever_is_present)
 
 BOOST_AUTO_TEST_CASE(the_sum_of_a_contribution_alone_is_the_contribution_itself) {
   table::Contributions contributions;
-  contributions.reset(1);
+  contributions.reset(2);
   contributions.grow(2);
   contributions.add(1, 0, 5);
   BOOST_TEST(contributions.shared() == 0);

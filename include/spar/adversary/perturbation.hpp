@@ -53,13 +53,24 @@ inline double squared_norm(const float* delta, int width) {
 /// Scales a direction row to the ball. `global_squares` is the sum of squared_norm over all rows (global_l2 only).
 void scale_to_ball(const PerturbationSettings& settings, double global_squares, int width, float* delta);
 
-/// Whether a perturbation is a multiple of its own row's gradient: then l2_factor says which, and no row need be
+/// Whether a perturbation is a multiple of its own row's gradient: then l2_factors says which, and no row need be
 /// written.
 inline bool is_l2_multiple(const PerturbationSettings& settings) {
   return settings.method == Method::fgm && settings.ball == Ball::row_l2;
 }
-inline float l2_factor(const PerturbationSettings& settings, const float* gradient, int width) {
-  return static_cast<float>(settings.epsilon / std::max(std::sqrt(squared_norm(gradient, width)), settings.norm_floor));
+/// The factors of `count` <= 16 rows at once: gradient(k) is row k of `width` floats. Lanes from `count` on are of no
+/// use.
+template <class Width, class Gradient>
+[[gnu::always_inline]] inline Lanes<float> l2_factors(const PerturbationSettings& settings, Gradient&& gradient,
+                                                      int count, Width width) {
+  Lanes<float> squares[lanes]{};
+  for (int k = 0; k < count; ++k) {
+    const float* g = gradient(k);
+    for (int c = 0; c < width; c += lanes) squares[k] += load_lanes(g + c) * load_lanes(g + c);
+  }
+  const Lanes<float> norm = lane_sqrt(lane_sums<float>(squares));
+  const Lanes<float> floor = all_lanes(static_cast<float>(settings.norm_floor));
+  return static_cast<float>(settings.epsilon) / (norm > floor ? norm : floor);
 }
 
 /// direction + scale_to_ball for balls that need no other row.

@@ -137,18 +137,28 @@ class PairwiseEngine {
   void one_push_step();
   void batch_scope_step();
   void push_items(int set, int channel);
+  void make_room(int set);
+  float* user_gradients(const Shard& shard, int set);
   float* item_gradients(int k, int channel);
-  void ask_for_next_shard(int k, Worker& worker, bool with_state);
-  template <class Record>
-  tape::Matrix<float> perturbed_users(int k, Worker& worker, double squares, Record&& record);
+  void ask_for_shard(int k, Worker& worker, const float* const* items, bool with_state) const;
+  tape::Matrix<float> item_rows(int k, Worker& worker) const;
+  tape::Matrix<float> returned_items(int k, Worker& worker) const;
+  /// Whether owners return perturbed rows: with pipeline they have moved since they were pulled, so only the
+  /// perturbation itself can be returned.
+  bool returns_rows() const { return !setup_.pipeline; }
+  template <class Row, class Id>
+  tape::Matrix<float> perturbed_rows(Worker& worker, std::uint32_t table, std::size_t count, int width, Row&& row,
+                                     Id&& id, const float* clean, double squares) const;
+  tape::Matrix<float> perturbed_users(int k, Worker& worker, double squares);
+  tape::Matrix<float> perturbed_items(int k, Worker& worker, double squares);
   void clean_pass(int k, Worker& worker);
-  template <class ItemDelta>
-  void perturbed_pass(int k, Worker& worker, double squares, int channel, ItemDelta&& item_delta);
+  void perturbed_pass(int k, Worker& worker, double squares, int channel, const tape::Matrix<float>& items);
   void shard_scope_pass(int k, Worker& worker);
   void sample_scope_pass(int k, Worker& worker);
   const float* user_row(const Shard& shard, std::size_t j) const;
   void hand_over_users(const Shard& shard, tape::Tape<float>& tape, const float* gradients);
   void perturb(std::uint32_t table, Index row, const float* gradient, double squares, int width, float* delta) const;
+  void perturb_touched_range(int set, int begin, int end, double squares);
   void perturb_touched_items(int set, double squares);
   double direction_square(std::uint32_t table, Index row, const float* gradient) const;
   double shard_squares(int k);
@@ -175,6 +185,8 @@ class PairwiseEngine {
   // Gradients of the item rows that the shards asked for, shard after shard; channel 0 clean or whole, channel 1 at the
   // perturbed rows. Without pipeline one of each serves all steps: gradient_set().
   std::array<std::array<Buffer<float>, 2>, sets> item_gradients_;
+  // Of the distinct users, shard after shard, where a later phase of the step needs them.
+  std::array<Buffer<float>, sets> user_gradients_;
   std::vector<store::PendingRows> restored_pending_;
   Buffer<float> item_deltas_;
   std::int64_t epoch_ = 0;

@@ -14,7 +14,7 @@ namespace spar::table {
 /// Most slots have one contribution, which then is the sum: only the others are listed and moved.
 class Contributions {
  public:
-  /// Forgets everything; contributions will be numbers in [0, most), slots no more than they. No allocation once the
+  /// Forgets everything; contributions and slots will be numbers in [0, most). No allocation once the
   /// sizes are steady.
   void reset(std::size_t most);
   /// Slots [slots(), slots) exist from now on, without contributions.

@@ -89,7 +89,11 @@ class RowExchange {
   /// Sends one row for each touched row back to all that asked for it (perturbations): values[t * width ..]. Blocking.
   /// returned() is then valid like row().
   void return_rows(int set, const float* values, std::int64_t step);
-  const float* returned(int set, int k, int j) const { return sets_[set].returned[slot(set, k, j)]; }
+  const float* returned(int set, int k, int j) const { return returned_rows(set, k)[j]; }
+  const float* const* returned_rows(int set, int k) const {
+    const Set& s = sets_[static_cast<std::size_t>(set)];
+    return s.returned.data() + s.shard_begin[static_cast<std::size_t>(k)];
+  }
 
   /// Bytes this rank sent to others so far.
   std::int64_t bytes_sent() const { return bytes_sent_; }
@@ -132,7 +136,7 @@ class RowExchange {
     std::vector<Foreign> foreign;
     std::vector<std::int32_t> own_begin;   // by own lane: first slot of the rank's own rows; last entry: all
     std::vector<std::int32_t> slot_begin;  // by owner
-    std::vector<const float*> returned;    // by slot
+    std::vector<const float*> returned;    // of each id
     Contributions shard_sums;
     Buffer<float> own_rows;  // keep_own_rows: by slot
     // This rank as owner.
@@ -145,10 +149,6 @@ class RowExchange {
     std::vector<Buffer<float>> return_incoming;  // by owner
   };
 
-  std::size_t slot(int set, int k, int j) const {
-    const Set& s = sets_[static_cast<std::size_t>(set)];
-    return static_cast<std::size_t>(s.slot[s.shard_begin[static_cast<std::size_t>(k)] + static_cast<std::size_t>(j)]);
-  }
   int slots(const Set& s) const { return s.slot_begin.back(); }
   int owner_of(Index row) const;
   int lanes_of(int rank) const {
@@ -186,6 +186,7 @@ class RowExchange {
   RowStamps stamps_;
   std::array<Set, sets> sets_;
   std::vector<float*> row_of_contribution_;
+  std::vector<const float*> row_of_slot_;
   comm::MessageRound id_round_;
   comm::MessageRound slot_round_;
   comm::MessageRound row_round_;
