@@ -59,6 +59,7 @@ Model make_model(const data::DatasetHeader& header, const ShardLayout& layout, i
 struct EpochRate {
   double wall = 0;
   double thread = 0;
+  game::LoopSeconds parts;  // of rank 0
 };
 
 EpochRate run_epoch(const comm::Communicator& world, game::PairwiseEngine& engine, std::int64_t epoch) {
@@ -71,7 +72,7 @@ EpochRate run_epoch(const comm::Communicator& world, game::PairwiseEngine& engin
   const double seconds = thread_seconds() - thread;
   const double wall_total = world.max(wall_seconds() - wall);
   const auto examples = static_cast<double>(world.sum(engine.examples())) * 1e-6;
-  return {examples / wall_total, examples / seconds};
+  return {examples / wall_total, examples / seconds, engine.seconds()};
 }
 
 void report(const Options& options, const comm::Communicator& world, const std::string& system, int batch,
@@ -95,6 +96,10 @@ void report(const Options& options, const comm::Communicator& world, const std::
         "triples/s  ratio {:.2f} (best to best {:.2f})\n",
         system, batch, world.size(), rate.median, rate.best, kernel.median, kernel.best, ratio.median,
         rate.best / kernel.best);
+    const auto& parts = loop.back().parts;
+    const double all = parts.compute + parts.communication + parts.input;
+    fmt::print("       of the last epoch: compute {:.0f} %, communication {:.0f} %, input {:.0f} %\n",
+               100 * parts.compute / all, 100 * parts.communication / all, 100 * parts.input / all);
   }
   std::fflush(stdout);
 }
@@ -133,12 +138,12 @@ void measure(const Options& options, const comm::Communicator& world, const stor
   const auto steps = std::max<std::int64_t>(1, std::min<std::int64_t>(engine.steps(), 1000000 / batch));
   for (int round = -1; round < options.rounds; ++round) {
     const EpochRate rate = run_epoch(world, engine, round + 1);
-    EpochRate plain{1, 1};
+    EpochRate plain{1, 1, {}};
     if (kernel) {
       const double wall = wall_seconds(), thread = thread_seconds();
       for (std::int64_t k = 0; k < steps; ++k) kernel->step();
       const double triples = static_cast<double>(steps) * batch * 1e-6;
-      plain = {triples / (wall_seconds() - wall), triples / (thread_seconds() - thread)};
+      plain = {triples / (wall_seconds() - wall), triples / (thread_seconds() - thread), {}};
     }
     if (round < 0) continue;
     loop.push_back(rate);

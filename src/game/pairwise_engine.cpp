@@ -17,6 +17,7 @@ namespace {
 
 constexpr int item_exchange_tag = 16;
 constexpr Index rows_per_task = 4096;
+constexpr int shards_per_progress = 8;  // some ten microseconds
 
 std::vector<std::int64_t> gather_positives(const PairwiseSetup& s) {
   std::vector<std::int64_t> positives(static_cast<std::size_t>(s.layout.shards));
@@ -126,6 +127,7 @@ void PairwiseEngine::sample(std::int64_t step) {
     Shard& shard = *shards_[static_cast<std::size_t>(k)];
     const auto after = static_cast<std::size_t>(k) + 1;
     shard.sampler.sample(step, steps_, shard.batches[set], after < shards_.size() ? &shards_[after]->sampler : nullptr);
+    if (threads() == 1 && k % shards_per_progress == 0) exchange_->progress();
   });
 }
 
@@ -167,7 +169,7 @@ void PairwiseEngine::for_shards(const std::function<void(int shard, Worker& work
     if (threads() == 1) {
       for (int k = begin; k < end; ++k) {
         pass(k, *workers_[0]);
-        if (setup_.communicator->size() > 1) exchange_->progress();
+        if (k % shards_per_progress == 0) exchange_->progress();
       }
     } else {
       parallel_for_worker(end - begin,
@@ -212,15 +214,16 @@ PairwiseEngine::Flags PairwiseEngine::step(Flags flags) {
   posted_flags_ = flags | (divergence_.empty() ? 0 : diverged_flag);
   agreed_flags_ = 0;
   middle_done_ = false;
+  // Rows travel while the next step is drawn.
+  if (more) {
+    sample(step_ + 1);
+    request(step_ + 1);
+  }
   {
     Stopwatch watch(seconds_.communication);
     exchange_->receive_rows(set, step_);
   }
   if (setup_.pipeline) copy_users(step_);
-  if (more) {
-    sample(step_ + 1);
-    request(step_ + 1);
-  }
   // With pipeline the updater is still at the step whose gradients wait.
   if (!setup_.pipeline && updater_) updater_->begin_step(step_count_ + 1);
   const bool batch_scope = adversary_ && adversary_->scope == adversary::Scope::batch &&

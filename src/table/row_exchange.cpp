@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "pack_rows.hpp"
+
 #include "spar/base/error.hpp"
 
 namespace spar::table {
@@ -75,8 +77,8 @@ std::size_t RowExchange::header_lines(int rank) const {
   return lines_of_words(1 + static_cast<std::size_t>(lanes_of(rank)));
 }
 
-int RowExchange::owner_of(Index row) const {
-  if (ranks_ == 1) return 0;
+// A guess from the mean, mended where ranks hold unequal blocks.
+inline int RowExchange::owner_of(Index row) const {
   int r = std::min(ranks_ - 1, static_cast<int>(static_cast<double>(row) * rows_per_rank_inverse_));
   while (row >= bounds_[static_cast<std::size_t>(r) + 1]) ++r;
   while (row < bounds_[static_cast<std::size_t>(r)]) --r;
@@ -115,49 +117,61 @@ void RowExchange::collect_ids(Set& s, std::span<const std::span<const Index>> wa
 }
 
 // The rows that the shards [begin, end) of one lane want: the rank's own get their slots and are in place at once, the
-// others go on their owners' lists.
+// others go on their owners' lists. Which is which cannot be guessed, so a first loop parts them without branches.
 void RowExchange::collect_lane(Set& s, std::span<const std::span<const Index>> wanted, std::size_t begin,
                                std::size_t end) {
-  constexpr std::size_t ahead = 16;
-  const std::size_t header = header_lines(rank_) * words_per_line;
-  const auto lane = static_cast<std::size_t>(lane_of_shard_[begin]);
-  const std::int32_t lane_begin = s.own_begin.back();
+  const std::size_t total = s.shard_begin[end] - s.shard_begin[begin];
   const Index first = bounds_[static_cast<std::size_t>(rank_)];
-  const auto count = static_cast<std::uint64_t>(bounds_[static_cast<std::size_t>(rank_) + 1] - first);
-  auto& own = s.lane_rows[static_cast<std::size_t>(lane_begin_[static_cast<std::size_t>(rank_)]) + lane];
-  own.resize(s.shard_begin[end] - s.shard_begin[begin] + 1);
-  std::size_t own_count = 0;
-  stamps_.start();
+  const auto rows = static_cast<std::uint64_t>(bounds_[static_cast<std::size_t>(rank_) + 1] - first);
+  own_wanted_.require(total + 1);
+  foreign_wanted_.require(total + 1);
+  std::size_t own = 0;
+  std::size_t foreign = 0;
   for (std::size_t k = begin; k < end; ++k) {
-    const int shard = layout_.first_shard(rank_) + static_cast<int>(k);
     auto c = static_cast<std::uint32_t>(s.shard_begin[k]);
-    for (std::size_t j = 0; j < wanted[k].size(); ++j, ++c) {
-      const Index row = wanted[k][j];
+    const int shard = layout_.first_shard(rank_) + static_cast<int>(k);
+    for (const Index row : wanted[k]) {
       const auto local = static_cast<std::uint64_t>(row - first);
-      if (j + ahead < wanted[k].size()) {
-        const auto later = static_cast<std::uint64_t>(wanted[k][j + ahead] - first);
-        if (later < count) stamps_.fetch_early(static_cast<std::uint32_t>(later));
-      }
-      if (local < count) {
-        bool fresh = false;
-        const auto slot =
-            lane_begin + static_cast<std::int32_t>(stamps_.find(static_cast<std::uint32_t>(local), fresh));
-        s.slot[c] = slot;
-        s.rows[c] = table_.record(static_cast<Index>(local));
-        own[own_count] = static_cast<std::uint32_t>(local);
-        own_count += fresh ? 1 : 0;
-        s.shard_sums.add(slot, static_cast<std::int32_t>(c), shard, fresh);
-      } else {
-        const auto owner = static_cast<std::size_t>(owner_of(row));
-        Peer& peer = s.asked[owner];
-        s.foreign.push_back({c, static_cast<std::uint32_t>(owner), static_cast<std::uint32_t>(peer.count)});
-        peer.ids[header + peer.count++] = static_cast<std::uint32_t>(row - bounds_[owner]);
-        ++peer.lane_ids[lane];
-      }
+      own_wanted_[own] = {c, shard, static_cast<std::uint32_t>(local)};
+      foreign_wanted_[foreign] = {c, row};
+      own += local < rows ? 1 : 0;
+      foreign += local < rows ? 0 : 1;
+      ++c;
     }
   }
-  own.resize(own_count);
-  s.own_begin.push_back(lane_begin + static_cast<std::int32_t>(own_count));
+  const auto lane = static_cast<std::size_t>(lane_of_shard_[begin]);
+  place_own(s, lane, own);
+  for (std::size_t k = 0; k < foreign; ++k) {
+    const auto [c, row] = foreign_wanted_[k];
+    const auto owner = static_cast<std::size_t>(owner_of(row));
+    Peer& peer = s.asked[owner];
+    s.foreign.push_back({c, static_cast<std::uint32_t>(owner), static_cast<std::uint32_t>(peer.count)});
+    peer.ids[header_lines(rank_) * words_per_line + peer.count++] = static_cast<std::uint32_t>(row - bounds_[owner]);
+    ++peer.lane_ids[lane];
+  }
+}
+
+// Slots and places of the rank's own rows among those that a lane wants.
+void RowExchange::place_own(Set& s, std::size_t lane, std::size_t count) {
+  constexpr std::size_t ahead = 16;
+  const std::int32_t lane_begin = s.own_begin.back();
+  auto& own = s.lane_rows[static_cast<std::size_t>(lane_begin_[static_cast<std::size_t>(rank_)]) + lane];
+  own.resize(count + 1);
+  std::size_t distinct = 0;
+  stamps_.start();
+  for (std::size_t k = 0; k < count; ++k) {
+    if (k + ahead < count) stamps_.fetch_early(own_wanted_[k + ahead].local);
+    const auto [c, shard, local] = own_wanted_[k];
+    bool fresh = false;
+    const auto slot = lane_begin + static_cast<std::int32_t>(stamps_.find(local, fresh));
+    s.slot[c] = slot;
+    s.rows[c] = table_.record(static_cast<Index>(local));
+    own[distinct] = local;
+    distinct += fresh ? 1 : 0;
+    s.shard_sums.add(slot, static_cast<std::int32_t>(c), shard, fresh);
+  }
+  own.resize(distinct);
+  s.own_begin.push_back(lane_begin + static_cast<std::int32_t>(distinct));
 }
 
 void RowExchange::request(int set, std::span<const std::span<const Index>> wanted, Flags flags, std::int64_t step) {
@@ -300,10 +314,9 @@ void RowExchange::send_rows(int set, std::int64_t step) {
     asking.rows.require(asking.distinct * static_cast<std::size_t>(width_));
     float* out = asking.rows.data();
     for (int l = lane_begin_[static_cast<std::size_t>(r)]; l < lane_begin_[static_cast<std::size_t>(r) + 1]; ++l) {
-      for (const std::uint32_t row : s.lane_rows[static_cast<std::size_t>(l)]) {
-        std::memcpy(out, table_.record(row), row_bytes());
-        out += width_;
-      }
+      const auto& rows = s.lane_rows[static_cast<std::size_t>(l)];
+      pack_rows(out, rows.size(), width_, [&](std::size_t k) { return table_.record(rows[k]); });
+      out += rows.size() * static_cast<std::size_t>(width_);
     }
     row_round_.send(r, asking.rows.data(), asking.distinct * lines_per_row());
     bytes_sent_ += static_cast<std::int64_t>(asking.distinct * lines_per_row() * comm::line);

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "pack_rows.hpp"
+
 #include "spar/base/threads.hpp"
 #include "spar/table/row_exchange.hpp"
 
@@ -47,11 +49,8 @@ void RowExchange::send_sums(Set& s, Push& push) {
     push_round_.receive(static_cast<int>(r), push.incoming[r].data(), asking.distinct * lines_per_row());
     const Peer& asked = s.asked[r];
     push.outgoing[r].require(asked.distinct * static_cast<std::size_t>(width_));
-    float* out = push.outgoing[r].data();
-    for (auto slot = static_cast<std::size_t>(s.slot_begin[r]); slot < static_cast<std::size_t>(s.slot_begin[r + 1]);
-         ++slot, out += width_) {
-      std::memcpy(out, push.sums[slot], row_bytes());
-    }
+    const float* const* sums = push.sums.data() + s.slot_begin[r];
+    pack_rows(push.outgoing[r].data(), asked.distinct, width_, [sums](std::size_t k) { return sums[k]; });
     push_round_.send(static_cast<int>(r), push.outgoing[r].data(), asked.distinct * lines_per_row());
     bytes_sent_ += static_cast<std::int64_t>(asked.distinct * lines_per_row() * comm::line);
   }
@@ -98,10 +97,9 @@ void RowExchange::return_rows(int set, const float* values, std::int64_t step) {
     s.return_outgoing[r].require(s.asking[r].distinct * width);
     float* out = s.return_outgoing[r].data();
     for (int l = lane_begin_[r]; l < lane_begin_[r + 1]; ++l) {
-      for (const std::uint32_t t : s.lane_touched[static_cast<std::size_t>(l)]) {
-        std::memcpy(out, values + t * width, row_bytes());
-        out += width_;
-      }
+      const auto& touched = s.lane_touched[static_cast<std::size_t>(l)];
+      pack_rows(out, touched.size(), width_, [&](std::size_t k) { return values + touched[k] * width; });
+      out += touched.size() * width;
     }
     return_round_.send(static_cast<int>(r), s.return_outgoing[r].data(), s.asking[r].distinct * lines_per_row());
     bytes_sent_ += static_cast<std::int64_t>(s.asking[r].distinct * row_bytes());

@@ -124,6 +124,16 @@ class RowExchange {
     std::uint32_t owner;
     std::uint32_t position;  // in the list sent to the owner
   };
+  // A row that a shard of this rank asked for: `contribution` is its number among all that the rank's shards ask for.
+  struct OwnWanted {
+    std::uint32_t contribution;
+    std::int32_t shard;
+    std::uint32_t local;
+  };
+  struct ForeignWanted {
+    std::uint32_t contribution;
+    Index row;
+  };
   struct Set {
     std::vector<Peer> asked;   // by owner: what this rank asked; own entry unused
     std::vector<Peer> asking;  // by requester: what others asked of this rank; own entry unused
@@ -157,6 +167,7 @@ class RowExchange {
   void reset_lists(Set& s, std::span<const std::span<const Index>> wanted);
   void collect_ids(Set& s, std::span<const std::span<const Index>> wanted);
   void collect_lane(Set& s, std::span<const std::span<const Index>> wanted, std::size_t begin, std::size_t end);
+  void place_own(Set& s, std::size_t lane, std::size_t count);
   void send_ids(Set& s);
   void answer(Set& s, int requester);
   void find_distinct(Set& s, int lane, const std::uint32_t* ids, std::uint32_t* slots, std::size_t count);
@@ -187,6 +198,8 @@ class RowExchange {
   std::array<Set, sets> sets_;
   std::vector<float*> row_of_contribution_;
   std::vector<const float*> row_of_slot_;
+  Buffer<OwnWanted> own_wanted_;
+  Buffer<ForeignWanted> foreign_wanted_;
   comm::MessageRound id_round_;
   comm::MessageRound slot_round_;
   comm::MessageRound row_round_;
