@@ -1,6 +1,6 @@
 // How much of the machine's own product rate evaluation and recommendation keep: bench_evaluate [USERS ITEMS DIM TOP];
-// no arguments: the shape of amazon-book-kgat and one of 200,000 items. One thread. All figures of a shape come from one
-// run, in turns, as medians of each round's ratios.
+// no arguments: the shape of amazon-book-kgat and one of 200,000 items. One thread. All figures of a shape come from
+// one run, in turns, as medians of each round's ratios.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

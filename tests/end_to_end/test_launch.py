@@ -165,7 +165,8 @@ class Packages(unittest.TestCase):
             for name in programs:
                 os.symlink(shutil.which(name), pathlib.Path(folder) / name)
             user = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-            script = f"source {SOURCE}/launch/packages.sh && install_packages no-such-package-of-debian"
+            # As text: that user may not look into the folder of the repository.
+            script = (SOURCE / "launch" / "packages.sh").read_text() + "install_packages no-such-package-of-debian"
             return subprocess.run(
                 [*user, "bash", "-c", f"PATH={folder}; {script}"],
                 env=clean_environment(**environment),
