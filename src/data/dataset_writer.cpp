@@ -9,7 +9,7 @@
 
 #include "spar/base/error.hpp"
 #include "spar/base/sharding.hpp"
-#include "spar/store/durable.hpp"
+#include "spar/data/partial_file.hpp"
 
 namespace spar::data {
 
@@ -110,12 +110,12 @@ DatasetWriter::DatasetWriter(DatasetPlan plan, store::ArrayFileWriter writer)
 
 DatasetWriter DatasetWriter::create(const std::string& path, const DatasetPlan& plan) {
   check_plan(plan);
-  return {plan, store::ArrayFileWriter::create(path, specs_of(plan), attributes_of(plan), store::make_nonce())};
+  return {plan, store::ArrayFileWriter::create(path, specs_of(plan), attributes_of(plan), partial_mark())};
 }
 
 DatasetWriter DatasetWriter::create_together(const comm::Communicator& communicator, const std::string& path,
                                              const DatasetPlan& plan) {
-  const std::string nonce = communicator.broadcast(communicator.is_root() ? store::make_nonce() : std::string(), 0);
+  const std::string nonce = communicator.broadcast(communicator.is_root() ? partial_mark() : std::string(), 0);
   std::optional<store::ArrayFileWriter> writer;
   comm::agree(communicator, [&] {
     check_plan(plan);
