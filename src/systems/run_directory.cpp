@@ -76,6 +76,11 @@ std::optional<std::string> identity_difference(const std::string& run, const std
   const auto value = [](const std::string& line) {
     return line.find(" = ") == std::string::npos ? std::string("nothing") : line.substr(line.find(" = ") + 3);
   };
+  // As a shell takes it: without TOML's quotes, which --set does not need.
+  const auto bare = [](const std::string& text) {
+    const bool quoted = text.size() >= 2 && text.front() == '"' && text.back() == '"';
+    return quoted ? text.substr(1, text.size() - 2) : text;
+  };
   while (true) {
     const bool more_a = static_cast<bool>(std::getline(a, x));
     const bool more_b = static_cast<bool>(std::getline(b, y));
@@ -88,8 +93,8 @@ std::optional<std::string> identity_difference(const std::string& run, const std
           run, value(x), value(y));
     if (key(x) == key(y)) {
       return fmt::format(
-          "{} has {} = {}, this command {}: choose another --run, or drop the --set to go on at epoch {}", run, key(x),
-          value(x), value(y), next_epoch);
+          "{0} has {1} = {2}, this command {3}: choose another --run, or give --set {1}={4} to go on at epoch {5}", run,
+          key(x), value(x), value(y), bare(value(x)), next_epoch);
     }
     return fmt::format("{} is another experiment ({} against {}): choose another --run", run, x, y);
   }
@@ -117,7 +122,9 @@ OpenRun open_run(const comm::Communicator& communicator, const std::string& dire
                                   run.record.data_path, run.header.content, run.record.data_content));
     }
     const int shards = resolve_shards(run.recipe);
-    check_layout(communicator, shards);
+    if (communicator.size() > shards)
+      throw UserError(fmt::format("{} has {} shard{}, so at most {} rank{} can open it, not {}: start fewer", directory,
+                                  shards, shards == 1 ? "" : "s", shards, shards == 1 ? "" : "s", communicator.size()));
     run.layout = {shards, communicator.size()};
     run.model = make_model(communicator, run.layout, run.header, run.recipe, false);
   });
