@@ -65,6 +65,10 @@ void write_run_files(const RunPaths& paths, const Recipe& recipe, const RunRecor
   store::write_durably(paths.record(), j.dump(2) + "\n");
 }
 
+RunRecord read_run_record(const RunPaths& paths) {
+  return parse_record(paths.record());
+}
+
 std::optional<std::string> identity_difference(const std::string& run, const std::string& stored,
                                                const std::string& wanted, std::int64_t next_epoch) {
   if (stored == wanted) return std::nullopt;
@@ -107,7 +111,7 @@ OpenRun open_run(const comm::Communicator& communicator, const std::string& dire
   comm::agree(communicator, [&] {
     check_directory(run.paths);
     run.recipe = load_recipe(run.paths.recipe(), {});
-    run.record = parse_record(run.paths.record());
+    run.record = read_run_record(run.paths);
     run.checkpoint = choose_checkpoint(run.paths, which, run.progress, run.is_best);
     run.epoch = game::TrainingProgress::parse(run.checkpoint.info.progress).epoch;
     if (!std::filesystem::exists(run.record.data_path)) {

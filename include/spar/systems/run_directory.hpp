@@ -37,6 +37,9 @@ std::string identity_of(const Recipe& recipe, const std::string& data_content);
 /// Writes recipe.toml and run.json durably (rank 0 calls it).
 void write_run_files(const RunPaths& paths, const Recipe& recipe, const RunRecord& record);
 
+/// Reads run.json; UserError where it is not what write_run_files() writes.
+RunRecord read_run_record(const RunPaths& paths);
+
 /// The first setting in which two identities differ, as a sentence for the user ("RUN has adversary.epsilon = 0.5, this
 /// command 1: ..."); nothing where they are equal.
 std::optional<std::string> identity_difference(const std::string& run, const std::string& stored,
