@@ -309,6 +309,10 @@ void OptionSet::parse(const std::vector<std::string>& words) const {
     const bool takes_settings = std::find(known.begin(), known.end(), "--set") != known.end();
     const auto setting = takes_settings && name.starts_with("--") ? setting_named(name) : std::nullopt;
     if (setting) refuse(fmt::format("unknown option {}: did you mean --set {}=VALUE?", name, *setting));
+    if (name == "-n" || name == "-np")
+      refuse(
+          fmt::format("unknown option {}: the number of ranks stands before the program, as in launch/spar-run {} 2 {}",
+                      name, name, verb_.substr(verb_.rfind(' ') + 1)));
     const auto proposal = nearest(name, known);
     refuse(proposal ? fmt::format("unknown option {}: did you mean {}?", name, *proposal)
                     : fmt::format("unknown option {}", name));

@@ -1,12 +1,15 @@
 #include "spar/data/partial_file.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
 #include <sstream>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -73,7 +76,40 @@ bool is_running(const Mark& mark) {
   return low_bits(start, start_bits) == mark.start;
 }
 
+constexpr std::array<int, 3> ending_signals = {SIGINT, SIGTERM, SIGHUP};
+
+// What a signal handler may touch.
+char doomed_path[4096] = {};
+std::array<bool, ending_signals.size()> handled = {};
+
+extern "C" void remove_and_end(int signal) {
+  ::unlink(doomed_path);
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
+}
+
 }  // namespace
+
+RemovedBySignals::RemovedBySignals(const std::string& path) {
+  std::error_code unknown;
+  const std::string absolute = fs::absolute(path, unknown).string();
+  if (doomed_path[0] != '\0' || absolute.size() >= sizeof doomed_path) return;
+  active_ = true;
+  absolute.copy(doomed_path, absolute.size());
+  for (std::size_t k = 0; k < ending_signals.size(); ++k) {
+    struct sigaction now {};
+    ::sigaction(ending_signals[k], nullptr, &now);
+    handled[k] = now.sa_handler == SIG_DFL;
+    if (handled[k]) ::signal(ending_signals[k], remove_and_end);
+  }
+}
+
+RemovedBySignals::~RemovedBySignals() {
+  if (!active_) return;
+  for (std::size_t k = 0; k < ending_signals.size(); ++k)
+    if (handled[k]) ::signal(ending_signals[k], SIG_DFL);
+  std::fill(std::begin(doomed_path), std::end(doomed_path), '\0');
+}
 
 std::string partial_mark() {
   const Mark mark = own_mark();

@@ -200,6 +200,8 @@ class QuickStart(unittest.TestCase):
     def test_a_wrong_data_set_or_path_is_said_before_anything_is_installed(self):
         self.assertEqual(self.sentence("ml-10m"), "quickstart: unknown data set ml-10m: choose synthetic or ml-100k\n")
         self.assertEqual(self.sentence("ml-100k", "/nowhere"), "quickstart: there is no folder /nowhere\n")
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(self.sentence("ml-100k", folder), f"quickstart: {folder} holds no u.data (or u.data.gz), the ratings of MovieLens-100k\n")
 
 
 class Fetch(unittest.TestCase):

@@ -5,10 +5,12 @@ import subprocess
 import time
 import unittest
 
-from trainings import PATIENCE, SPAR, Scratch, command, done
+from trainings import PATIENCE, Scratch, command, done
 
 
 class Leftovers(Scratch):
+    LONG = ("synth", "--users", 400000, "--items", 20000, "--interactions", 8000000)
+
     def partials(self, target):
         return sorted(path.name for path in target.parent.iterdir() if re.fullmatch(re.escape(target.name) + r"\.partial-[0-9a-f]{16}", path.name))
 
@@ -20,7 +22,7 @@ class Leftovers(Scratch):
             time.sleep(0.001)
 
     def killed_synth(self, target):
-        job = subprocess.Popen(command("synth", "--users", 400000, "--items", 20000, "--interactions", 8000000, "--to", target), stdout=subprocess.PIPE,
+        job = subprocess.Popen(command(*self.LONG, "--to", target), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
         self.addCleanup(self.end, job)
         self.until(lambda: self.partials(target), job)
@@ -50,9 +52,22 @@ class Leftovers(Scratch):
                 self.assertRegex(result.stdout, rf"(?m)^note +removed {re.escape(str(left))} \(")
                 self.assertEqual(self.partials(target), [])
 
+    def test_signals_that_end_a_synth_leave_nothing(self):
+        for ranks in (0, 2):
+            for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if ranks == 0 else (signal.SIGINT, signal.SIGTERM):
+                with self.subTest(signal=asked.name, ranks=ranks):
+                    target = self.place(f"ended-{asked.name}-{ranks}.h5")
+                    job = subprocess.Popen(command(*self.LONG, "--to", target, ranks=ranks), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                    self.addCleanup(self.end, job)
+                    self.until(lambda target=target: self.partials(target), job)
+                    job.send_signal(asked)
+                    job.communicate(timeout=PATIENCE)
+                    self.assertNotEqual(job.returncode, 0)
+                    self.assertEqual([path.name for path in target.parent.iterdir() if path.name.startswith(target.name)], [])
+
     def test_one_that_is_still_being_written_stays(self):
         target = self.place("busy.h5")
-        job = subprocess.Popen([SPAR, "synth", "--users", "400000", "--items", "20000", "--interactions", "8000000", "--to", str(target)],
+        job = subprocess.Popen(command(*self.LONG, "--to", target),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(self.end, job)
         self.until(lambda: self.partials(target), job)

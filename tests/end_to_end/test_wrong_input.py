@@ -130,6 +130,8 @@ class WrongInput(unittest.TestCase):
         self.refused("--set: adversary.epsilon is no setting of bpr-mf, only of apr", "train", "bpr-mf", *data, "--set", "adversary.epsilon=1")
         self.refused(r"spar train: unknown option --batch-size: did you mean --set train.batch_size=VALUE\? \(see spar train --help\)",
                      "train", "apr", *data, "--batch-size", "64", ranks=(0,))
+        self.refused(r"spar train: unknown option -n: the number of ranks stands before the program, as in launch/spar-run -n 2 train "
+                     r"\(see spar train --help\)", "train", "apr", *data, "-n", "2", ranks=(0,))
 
     def test_mistakes_in_a_recipe_file_are_named_by_line_and_column(self):
         path = self.folder / "my.toml"
@@ -137,6 +139,7 @@ class WrongInput(unittest.TestCase):
             ('system = "apr"\n[adversary]\nepsilom = 1\n', r"FOLDER/my.toml:3:11: unknown setting adversary.epsilom: did you mean adversary.epsilon\?"),
             ('system = "abr"\n', r'FOLDER/my.toml:1:10: unknown system "abr": did you mean apr\?'),
             ('system = "apr"\n[train]\nseed = "one"\n', 'FOLDER/my.toml:3:8: train.seed = "one" has the wrong type: it must be an integer'),
+            ("", 'FOLDER/my.toml: no system: a recipe begins with system = "NAME", one of popularity, bpr-mf, apr'),
             ('system = "apr"\n[train\n', "FOLDER/my.toml:2:7: not TOML: .*"),
         ):
             path.write_text(text)

@@ -11,6 +11,19 @@ namespace spar::data {
 /// The mark of files that this process writes: where it runs (a hash, 6 digits), its number and when it started.
 std::string partial_mark();
 
+/// For as long as it lives, Ctrl-C, SIGTERM and SIGHUP remove the file before they end the program. One at a time in a
+/// process; signals that the program or its caller handles or ignores are left alone.
+class RemovedBySignals {
+ public:
+  explicit RemovedBySignals(const std::string& path);
+  ~RemovedBySignals();
+  RemovedBySignals(const RemovedBySignals&) = delete;
+  RemovedBySignals& operator=(const RemovedBySignals&) = delete;
+
+ private:
+  bool active_ = false;
+};
+
 struct AbandonedFile {
   std::string path;
   std::int64_t bytes = 0;
