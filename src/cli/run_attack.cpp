@@ -187,6 +187,7 @@ class AttackRun {
 int run_attack(const comm::Communicator& communicator, const AttackOptions& options) {
   set_threads(options.threads > 0 ? options.threads : available_processors());
   Progress progress(options.progress_mode(), communicator.is_root());
+  systems::check_runs(communicator, options.runs);
   std::vector<std::string> objects;
   std::string tables;
   std::vector<std::string> saved;

@@ -356,6 +356,8 @@ int TrainingRun::train() {
                                trainer.progress().epoch, trainer.progress().step));
     return static_cast<int>(ExitCode::stopped);
   }
+  if (resume_ && row_.epoch == 0)
+    progress_.line(fmt::format("nothing left: it had finished at epoch {}", trainer.progress().epoch));
   if (communicator_.is_root()) log_->stop({trainer.progress().epoch, "done", now() - started_});
   return static_cast<int>(ExitCode::done);
 }
@@ -371,7 +373,9 @@ int TrainingRun::run() {
   }
   install_signal_handlers();
   comm::agree(communicator_, [&] {
-    if (communicator_.is_root()) directories_.make(paths_.checkpoints());
+    if (!communicator_.is_root()) return;
+    systems::check_run_place(paths_);
+    directories_.make(paths_.checkpoints());
   });
   lock_ = std::make_unique<store::RunLock>(store::RunLock::acquire(communicator_, paths_.directory));
   find_resume();

@@ -58,11 +58,28 @@ std::string identity_of(const Recipe& recipe, const std::string& data_content) {
 }
 
 void write_run_files(const RunPaths& paths, const Recipe& recipe, const RunRecord& record) {
-  store::write_durably(paths.recipe(), recipe.toml());
   const nlohmann::ordered_json j{{"format", "spar-run"},          {"version", 1},
                                  {"recipe", record.recipe_name},  {"data", record.data_path},
                                  {"data_name", record.data_name}, {"content", record.data_content}};
+  // In this order, a recipe without a record is none of ours.
   store::write_durably(paths.record(), j.dump(2) + "\n");
+  store::write_durably(paths.recipe(), recipe.toml());
+}
+
+void check_run_place(const RunPaths& paths) {
+  namespace fs = std::filesystem;
+  std::error_code unknown;
+  if (fs::exists(paths.recipe(), unknown) && !fs::exists(paths.record(), unknown))
+    throw UserError(fmt::format(
+        "{} would be replaced: {} is not a run directory, so choose another --run, or give the recipe another name",
+        paths.recipe(), paths.directory));
+}
+
+void check_runs(const comm::Communicator& communicator, const std::vector<std::string>& directories) {
+  comm::agree(communicator, [&] {
+    if (!communicator.is_root()) return;
+    for (const std::string& directory : directories) check_directory({directory});
+  });
 }
 
 RunRecord read_run_record(const RunPaths& paths) {

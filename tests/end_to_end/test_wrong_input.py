@@ -165,6 +165,12 @@ class WrongInput(unittest.TestCase):
                 self.refused("FOLDER/norun: there is no such run directory", *verb, self.folder / "norun", ranks=(0,))
                 self.refused("FOLDER/d.h5: is not a run directory, which holds recipe.toml and run.json; spar train makes one", *verb, self.data,
                              ranks=(0,))
+        trained = self.folder / "trained"
+        first = run("train", "bpr-mf", "--data", str(self.data), "--run", str(trained), "--set", "train.epochs=1", "--progress", "none")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        for verb in ("evaluate", "attack"):
+            self.refused("FOLDER/norun: there is no such run directory", verb, trained, self.folder / "norun")
+        shutil.rmtree(trained)
         self.refused("spar attack --method pdg: it must be one of random, fgm, fgsm, bim, pgd", "attack", self.folder, "--method", "pdg")
 
     def test_a_user_that_the_data_set_lacks(self):
@@ -177,6 +183,16 @@ class WrongInput(unittest.TestCase):
     def test_a_run_directory_that_cannot_be(self):
         self.refused("cannot create the directory FOLDER/d.h5/run/checkpoints: not a directory",
                      "train", "apr", "--data", self.data, "--run", self.data / "run", "--progress", "none")
+
+    def test_a_run_directory_that_would_cost_a_recipe(self):
+        place = self.folder / "work"
+        place.mkdir()
+        recipe = place / "recipe.toml"
+        recipe.write_text('system = "apr"\n')
+        self.refused("FOLDER/work/recipe.toml would be replaced: FOLDER/work is not a run directory, so choose another --run, or give the recipe another name",
+                     "train", recipe, "--data", self.data, "--run", place, "--progress", "none")
+        self.assertEqual(recipe.read_text(), 'system = "apr"\n')
+        shutil.rmtree(place)
 
     def test_a_target_that_cannot_be_written(self):
         self.refused("cannot write FOLDER/none/x.h5: the folder FOLDER/none does not exist", "synth", "--users", "50", "--items", "50", "--interactions", "500",
