@@ -102,6 +102,7 @@ void filter_counts(Collection& collection, const SplitRules& rules, ImportReport
   std::vector<std::string> reasons;
   for (const ImportReport::Drop& drop : report.drops)
     reasons.push_back(fmt::format("{} {}", drop.count, drop.sentence));
+  if (report.rows_read == 0) throw UserError("no interactions were read: the input holds none");
   throw UserError(fmt::format("no interactions are left of {} read{}{}", report.rows_read, reasons.empty() ? "" : ": ",
                               fmt::join(reasons, "; ")));
 }

@@ -1,10 +1,7 @@
 #include "data_tools/finishing.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <unistd.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -23,19 +20,6 @@ ThreadScope::ThreadScope(int threads) : before_(spar::threads()) {
 
 ThreadScope::~ThreadScope() {
   set_threads(before_);
-}
-
-void check_target(const std::string& to) {
-  if (to.empty()) throw UserError("there is no file to write to: add --to FILE");
-  std::error_code error;
-  if (std::filesystem::is_directory(to, error))
-    throw UserError(fmt::format("{} is a folder, not a file to write to", to));
-  std::string folder = std::filesystem::path(to).parent_path().string();
-  if (folder.empty()) folder = ".";
-  if (!std::filesystem::is_directory(folder, error))
-    throw UserError(fmt::format("the folder {} of the target does not exist", folder));
-  if (::access(folder.c_str(), W_OK) != 0)
-    throw EnvironmentError(fmt::format("{} cannot be written: {}", folder, std::strerror(errno)));
 }
 
 void check_rules(const SplitRules& rules) {

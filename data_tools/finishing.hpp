@@ -29,8 +29,6 @@ class ThreadScope {
   int before_;
 };
 
-/// UserError: no target named, or its folder is missing; EnvironmentError: the folder cannot be written.
-void check_target(const std::string& to);
 /// UserError: a minimum count or k-core below 0.
 void check_rules(const SplitRules& rules);
 

@@ -10,6 +10,7 @@
 #include "data_tools/cleaning.hpp"
 #include "data_tools/finishing.hpp"
 #include "data_tools/reading.hpp"
+#include "data_tools/target.hpp"
 #include "spar/base/error.hpp"
 
 namespace spar::data_tools {
@@ -40,7 +41,9 @@ ImportReport import_dataset(const ImportOptions& options) {
   const ThreadScope threads(options.threads);
   std::vector<Input> inputs = find_inputs(options);
   check_options(options);
-  check_target(options.to);
+  std::vector<std::string> paths;
+  for (const Input& input : inputs) paths.push_back(input.path);
+  check_target(options.to, paths);
   check_rules(options.rules);
 
   const SpillPlace place{options.to, spill_memory(options.memory)};
@@ -64,6 +67,7 @@ ImportReport import_dataset(const ImportOptions& options) {
     throw UserError("candidate lists belong to a given test part, so they need --split given and a test part");
   }
 
+  for (std::string& note : sweep_target(options.to)) report.notes.push_back(std::move(note));
   Records records = read_inputs(inputs, schema, place, options.ordered, report);
   CleaningRules rules;
   rules.merge_test = given_test && split.test != SplitKind::given;

@@ -1,36 +1,33 @@
 #include "data_tools/inspect.hpp"
 
-#include <array>
 #include <filesystem>
 
 #include <fmt/format.h>
 
+#include "data_tools/inspect_checkpoint.hpp"
 #include "data_tools/inspect_dataset.hpp"
+#include "data_tools/inspect_run.hpp"
 #include "spar/base/error.hpp"
 
 namespace spar::data_tools {
 
-namespace {
-
-/// One kind of thing that inspect() knows. The first whose `is` holds is asked.
-struct Kind {
-  bool (*is)(const std::filesystem::path& path);
-  std::string (*inspect)(const std::string& path, bool json);
-};
-
-bool is_file(const std::filesystem::path& path) {
-  return !std::filesystem::is_directory(path);
-}
-
-constexpr std::array<Kind, 1> kinds = {{{is_file, inspect_dataset}}};
-
-}  // namespace
-
-std::string inspect(const std::string& path, bool json) {
-  for (const Kind& kind : kinds) {
-    if (kind.is(path)) return kind.inspect(path, json);
+std::string inspect(const std::string& path, bool json, std::vector<std::string>* damage) {
+  namespace fs = std::filesystem;
+  std::error_code unknown;
+  if (!fs::is_directory(path, unknown)) {
+    const std::string folder = fs::path(path).parent_path().string();
+    if (fs::exists(path, unknown) && is_checkpoint(folder.empty() ? "." : folder))
+      throw UserError(fmt::format("{} is a file of a checkpoint: give spar inspect the directory", path));
+    return inspect_dataset(path, json);
   }
-  throw UserError(fmt::format("{} is a directory without anything that spar inspect knows: give it a data set", path));
+  if (is_checkpoint(path)) return inspect_checkpoint(path, json);
+  if (!is_run(path))
+    throw UserError(fmt::format(
+        "{} is neither a run directory nor a checkpoint, and spar inspect knows no other directories", path));
+  std::vector<std::string> found;
+  std::string text = inspect_run(path, json, found);
+  if (damage != nullptr) *damage = std::move(found);
+  return text;
 }
 
 }  // namespace spar::data_tools

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
+#include "spar/store/durable.hpp"
 
 namespace spar::data_tools {
 
@@ -31,7 +32,7 @@ SpillFile::SpillFile(const SpillPlace& place)
   if (folder_.empty()) folder_ = ".";
   std::string name = folder_ + "/.spar-import-XXXXXX";
   descriptor_ = ::mkostemp(name.data(), O_CLOEXEC);
-  if (descriptor_ < 0) throw EnvironmentError(fmt::format("{} cannot be written: {}", folder_, std::strerror(errno)));
+  if (descriptor_ < 0) store::throw_system_failure("cannot write in", folder_, errno);
   ::unlink(name.c_str());
 }
 

@@ -28,7 +28,7 @@ class SpillFile {
     std::uint64_t bytes = 0;
   };
 
-  /// EnvironmentError where the target's folder cannot be written.
+  /// Where the target's folder cannot be written: UserError or EnvironmentError, as store::throw_system_failure.
   explicit SpillFile(const SpillPlace& place);
   ~SpillFile();
   SpillFile(const SpillFile&) = delete;

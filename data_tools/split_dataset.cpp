@@ -10,6 +10,7 @@
 #include "data_tools/finishing.hpp"
 #include "data_tools/import.hpp"
 #include "data_tools/ranges.hpp"
+#include "data_tools/target.hpp"
 #include "spar/base/error.hpp"
 #include "spar/base/random.hpp"
 #include "spar/base/sharding.hpp"
@@ -173,7 +174,7 @@ void load_all(const Loader& loader, const SplitRules& rules, Collection& collect
 ImportReport split_dataset(const SplitOptions& options) {
   const Stopwatch watch;
   const ThreadScope threads(options.threads);
-  check_target(options.to);
+  check_target(options.to, {options.from});
   check_rules(options.rules);
   const store::ArrayFile file = data::open_dataset(options.from);
   const data::DatasetHeader header = data::read_header(file);
@@ -190,6 +191,7 @@ ImportReport split_dataset(const SplitOptions& options) {
   const SpillPlace place{options.to, spill_memory(options.memory)};
   ImportReport report;
   report.from = options.from;
+  report.notes = sweep_target(options.to);
   Collection collection;
   collection.schema = {header.has_ratings, header.has_times};
   collection.given_test = given_test;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "data_tools/planted_model.hpp"
+#include "data_tools/target.hpp"
 #include "spar/base/error.hpp"
 #include "spar/base/sharding.hpp"
 #include "spar/base/threads.hpp"
@@ -163,8 +164,14 @@ class Generator {
 
 }  // namespace
 
-void synth(const comm::Communicator& communicator, const SynthOptions& options) {
-  comm::agree(communicator, [&] { check_options(options); });
+std::vector<std::string> synth(const comm::Communicator& communicator, const SynthOptions& options) {
+  std::vector<std::string> notes;
+  comm::agree(communicator, [&] {
+    check_options(options);
+    if (!communicator.is_root()) return;
+    check_target(options.to);
+    notes = sweep_target(options.to);
+  });
   const Generator generator(options);
   data::DatasetWriter writer =
       data::DatasetWriter::create_together(communicator, options.to, generator.plan(communicator));
@@ -173,6 +180,7 @@ void synth(const comm::Communicator& communicator, const SynthOptions& options) 
     parallel_for(end - first, [&, begin = first](int k) { generator.write_group(writer, begin + k); });
   });
   writer.commit_together(communicator);
+  return notes;
 }
 
 }  // namespace spar::data_tools

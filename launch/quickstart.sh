@@ -36,6 +36,7 @@ path=${2:-}
 ranks=${SPAR_RANKS:-2}
 if [[ -n $path ]]; then
   [[ -d $path ]] || fail "there is no folder $path"
+  [[ -e $path/u.data || -e $path/u.data.gz ]] || fail "$path holds no u.data (or u.data.gz), the ratings of MovieLens-100k"
   path=$(readlink -f "$path")
 fi
 

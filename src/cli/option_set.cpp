@@ -36,6 +36,24 @@ std::string bounds_text(Bounds bounds) {
                                 : show(bounds.minimum) + " to " + show(bounds.maximum);
 }
 
+// "a number, 0 or more"; where any will do, just "a number".
+std::string kind_text(const char* kind, Bounds bounds) {
+  const bool any = bounds.minimum <= -9e18 && bounds.maximum >= 9e18;
+  return any ? kind : fmt::format("{}, {}", kind, bounds_text(bounds));
+}
+
+// "--batch-size" for someone who knows the setting train.batch_size, but not yet --set.
+std::optional<std::string> setting_named(const std::string& option) {
+  const std::size_t start = option.find_first_not_of('-');
+  if (start == std::string::npos) return std::nullopt;
+  std::string word = option.substr(start);
+  std::replace(word.begin(), word.end(), '-', '_');
+  for (const Setting& setting : all_settings()) {
+    if (setting.key == word || setting.key.ends_with("." + word)) return setting.key;
+  }
+  return std::nullopt;
+}
+
 template <class T>
 std::string shown_list(const std::vector<T>& values) {
   return fmt::format("{}", fmt::join(values, ","));
@@ -75,7 +93,7 @@ std::int64_t OptionSet::to_integer(const OptionInfo& info, const std::string& va
   std::int64_t number = 0;
   const auto [end, fault] = std::from_chars(value.data(), value.data() + value.size(), number);
   const bool whole = fault == std::errc() && end == value.data() + value.size();
-  if (!whole) refuse_value(info, value, fmt::format("an integer, {}", bounds_text(bounds)));
+  if (!whole) refuse_value(info, value, kind_text("an integer", bounds));
   if (static_cast<double>(number) < bounds.minimum || static_cast<double>(number) > bounds.maximum)
     refuse_value(info, value, bounds_text(bounds));
   return number;
@@ -85,7 +103,7 @@ double OptionSet::to_real(const OptionInfo& info, const std::string& value, Boun
   double number = 0;
   const auto [end, fault] = std::from_chars(value.data(), value.data() + value.size(), number);
   const bool whole = fault == std::errc() && end == value.data() + value.size();
-  if (!whole || !std::isfinite(number)) refuse_value(info, value, fmt::format("a number, {}", bounds_text(bounds)));
+  if (!whole || !std::isfinite(number)) refuse_value(info, value, kind_text("a number", bounds));
   if (number < bounds.minimum || number > bounds.maximum) refuse_value(info, value, bounds_text(bounds));
   return number;
 }
@@ -288,6 +306,13 @@ void OptionSet::parse(const std::vector<std::string>& words) const {
       if (!info.by_place) known.push_back(info.name);
     }
     const std::string name = extra.substr(0, extra.find('='));
+    const bool takes_settings = std::find(known.begin(), known.end(), "--set") != known.end();
+    const auto setting = takes_settings && name.starts_with("--") ? setting_named(name) : std::nullopt;
+    if (setting) refuse(fmt::format("unknown option {}: did you mean --set {}=VALUE?", name, *setting));
+    if (name == "-n" || name == "-np")
+      refuse(
+          fmt::format("unknown option {}: the number of ranks stands before the program, as in launch/spar-run {} 2 {}",
+                      name, name, verb_.substr(verb_.rfind(' ') + 1)));
     const auto proposal = nearest(name, known);
     refuse(proposal ? fmt::format("unknown option {}: did you mean {}?", name, *proposal)
                     : fmt::format("unknown option {}", name));

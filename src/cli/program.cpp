@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
@@ -22,6 +23,8 @@ struct Failure {
   std::string sentence;
 };
 
+constexpr const char* unwritten = "standard output cannot be written: is its disk full?";
+
 /// The failure behind the exception that is being handled.
 Failure current_failure() {
   try {
@@ -32,6 +35,10 @@ Failure current_failure() {
     return {ExitCode::bug, bug.what()};
   } catch (const std::bad_alloc&) {
     return {ExitCode::environment, "no memory left: use more ranks, or see spar plan"};
+  } catch (const std::system_error& error) {
+    // fmt::print says so where the C library would only remember it.
+    if (std::ferror(stdout) != 0) return {ExitCode::environment, unwritten};
+    return {ExitCode::environment, fmt::format("the system refuses a service: {}", error.what())};
   } catch (const std::exception& exception) {
     return {ExitCode::bug, fmt::format("{}; this is a bug in spar, please report it", exception.what())};
   } catch (...) {
@@ -48,8 +55,10 @@ void print_error(const std::string& sentence) {
 /// Results that could not be written are a failure: a full disk behind "> file" must not look like success.
 int flushed(int code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-  print_error("standard output cannot be written: is its disk full?");
-  return code == 0 ? static_cast<int>(ExitCode::environment) : code;
+  // A failure has been told already, and this is what it was or no more than its consequence.
+  if (code != 0) return code;
+  print_error(unwritten);
+  return static_cast<int>(ExitCode::environment);
 }
 
 int fail(const Failure& failure) {

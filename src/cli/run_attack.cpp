@@ -81,9 +81,9 @@ class AttackRun {
   std::string table() const {
     std::string text =
         fmt::format("{}: {}, {} users, taps {}, ball {}, scope {}; median row {:.2g} / {:.2g}; epoch {} ({})\n",
-                    run_.paths.directory, options_.split, points_.front().result.users, fmt::join(options_.taps, "+"),
-                    options_.ball.empty() ? "row_l2 (fgsm: linf)" : options_.ball, options_.scope, user_norm_,
-                    item_norm_, run_.epoch, run_.is_best ? "best" : "last");
+                    run_.paths.directory, options_.split, with_commas(points_.front().result.users),
+                    fmt::join(options_.taps, "+"), options_.ball.empty() ? "row_l2 (fgsm: linf)" : options_.ball,
+                    options_.scope, user_norm_, item_norm_, run_.epoch, run_.is_best ? "best" : "last");
     const bool all = !options_.metrics.empty() || !options_.cutoffs.empty();
     for (const auto& [metric, clean] : points_.front().result.metrics) {
       if (!all && metric != run_.recipe.text("evaluate.select_by")) continue;
@@ -187,6 +187,7 @@ class AttackRun {
 int run_attack(const comm::Communicator& communicator, const AttackOptions& options) {
   set_threads(options.threads > 0 ? options.threads : available_processors());
   Progress progress(options.progress_mode(), communicator.is_root());
+  systems::check_runs(communicator, options.runs);
   std::vector<std::string> objects;
   std::string tables;
   std::vector<std::string> saved;

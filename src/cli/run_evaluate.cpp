@@ -147,6 +147,7 @@ std::string saved_line(const std::vector<evaluate::RunResult>& runs, bool per_us
 int run_evaluate(const comm::Communicator& communicator, const EvaluateOptions& options) {
   set_threads(options.threads > 0 ? options.threads : available_processors());
   Progress progress(options.progress_mode(), communicator.is_root());
+  systems::check_runs(communicator, options.runs);
   Judged judged;
   for (std::size_t k = 0; k < options.runs.size(); ++k) {
     if (options.runs.size() > 1)

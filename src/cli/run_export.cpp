@@ -1,7 +1,11 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -20,12 +24,17 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Index rows_per_block = 16384;
+constexpr std::string_view partial_ending = ".partial";
+constexpr std::array<std::string_view, 5> file_names = {"user.npy", "item.npy", "item_bias.npy", "user_ids.txt",
+                                                        "item_ids.txt"};
 
 // A file that is written under a temporary name and counts when it is closed.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path)
-      : path_(path), partial_(path + ".partial"), stream_(partial_, std::ios::binary | std::ios::trunc) {
+      : path_(path),
+        partial_(path + std::string(partial_ending)),
+        stream_(partial_, std::ios::binary | std::ios::trunc) {
     check();
   }
   ~OutputFile() {
@@ -51,7 +60,7 @@ class OutputFile {
 
  private:
   void check() const {
-    if (!stream_) throw EnvironmentError(fmt::format("{}: cannot be written: {}", partial_, std::strerror(errno)));
+    if (!stream_) store::throw_system_failure("cannot write", path_, errno);
   }
   std::string path_;
   std::string partial_;
@@ -108,14 +117,25 @@ class Exporter {
       if (!communicator_.is_root()) return;
       if (fs::exists(options_.to) && !fs::is_directory(options_.to))
         throw UserError(fmt::format("{}: is a file; --to names a folder", options_.to));
-      if (fs::exists(options_.to) && !fs::is_empty(options_.to) && !fs::exists(path("export.json"))) {
-        throw UserError(
-            fmt::format("{}: holds something else than an export; choose an empty or new folder", options_.to));
-      }
+      if (fs::exists(options_.to)) check_contents();
       store::make_directories(options_.to);
       // What lies there belongs to another export until the new one is complete.
       for (const char* name : {"export.json", "item_bias.npy"}) fs::remove(path(name));
     });
+  }
+
+  // An export that was killed has no export.json yet, and does not stand in the way of the next.
+  void check_contents() const {
+    if (fs::exists(path("export.json"))) return;
+    std::vector<std::string> strange;
+    for (const auto& entry : fs::directory_iterator(options_.to)) {
+      std::string name = entry.path().filename().string();
+      if (name.ends_with(partial_ending)) name.resize(name.size() - partial_ending.size());
+      if (std::find(file_names.begin(), file_names.end(), name) == file_names.end()) strange.push_back(name);
+    }
+    if (strange.empty()) return;
+    throw UserError(fmt::format("{}: holds {}, which is of no export; choose an empty or new folder", options_.to,
+                                *std::min_element(strange.begin(), strange.end())));
   }
 
   // Ranks send their rows to rank 0 in blocks, one after another: no rank holds a table.

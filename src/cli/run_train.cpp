@@ -6,6 +6,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "new_directories.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -75,6 +76,7 @@ class TrainingRun {
   std::vector<std::uint8_t> validation_users_;
   evaluate::EvaluationOptions evaluation_;
   std::unique_ptr<game::PairwiseEngine> engine_;
+  NewDirectories directories_;  // before the lock, whose file goes first
   std::unique_ptr<store::RunLock> lock_;
   std::optional<game::ResumePoint> resume_;
   std::optional<report::RunLog> log_;
@@ -201,9 +203,9 @@ void TrainingRun::print_first_lines(const std::optional<game::ResumePoint>& resu
   const std::string batch = recipe_.has("train.batch_size")
                                 ? fmt::format(", batch {}", with_commas(recipe_.integer("train.batch_size")))
                                 : "";
-  progress_.line(fmt::format("layout  {} rank{} x {} thread{}{}, {} shards{}", communicator_.size(),
+  progress_.line(fmt::format("layout  {} rank{} x {} thread{}{}, {} shard{}{}", communicator_.size(),
                              communicator_.size() == 1 ? "" : "s", threads(), threads() == 1 ? "" : "s", cores,
-                             layout_.shards, batch));
+                             layout_.shards, layout_.shards == 1 ? "" : "s", batch));
   if (threads() * communicator_.size() > layout_.shards)
     progress_.line(fmt::format("warning: {} workers for {} shards: the others idle", threads() * communicator_.size(),
                                layout_.shards));
@@ -354,6 +356,8 @@ int TrainingRun::train() {
                                trainer.progress().epoch, trainer.progress().step));
     return static_cast<int>(ExitCode::stopped);
   }
+  if (resume_ && row_.epoch == 0)
+    progress_.line(fmt::format("nothing left: it had finished at epoch {}", trainer.progress().epoch));
   if (communicator_.is_root()) log_->stop({trainer.progress().epoch, "done", now() - started_});
   return static_cast<int>(ExitCode::done);
 }
@@ -369,13 +373,16 @@ int TrainingRun::run() {
   }
   install_signal_handlers();
   comm::agree(communicator_, [&] {
-    if (communicator_.is_root()) store::make_directories(paths_.checkpoints());
+    if (!communicator_.is_root()) return;
+    systems::check_run_place(paths_);
+    directories_.make(paths_.checkpoints());
   });
   lock_ = std::make_unique<store::RunLock>(store::RunLock::acquire(communicator_, paths_.directory));
   find_resume();
   build();
   comm::agree(communicator_, [&] {
     if (!communicator_.is_root()) return;
+    directories_.keep();
     store::make_directories(paths_.results());
     systems::write_run_files(
         paths_, recipe_,

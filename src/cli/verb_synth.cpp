@@ -1,5 +1,7 @@
 #include <cstdio>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "verb_list.hpp"
 #include <fmt/format.h>
@@ -20,8 +22,9 @@ struct Options {
 
 int run(const comm::Communicator& communicator, const Options& options) {
   set_threads(options.threads > 0 ? options.threads : available_processors());
-  data_tools::synth(communicator, options.synth);
+  const std::vector<std::string> notes = data_tools::synth(communicator, options.synth);
   if (!communicator.is_root()) return 0;
+  for (const std::string& note : notes) fmt::print("note: {}\n", note);
   const data::DatasetHeader header = data::read_header(data::open_dataset(options.synth.to));
   fmt::print("{}: {} users, {} items, {} train / {} validation / {} test\n", options.synth.to,
              with_commas(header.users), with_commas(header.items), with_commas(header.counts[0]),

@@ -9,7 +9,7 @@
 
 #include "spar/base/error.hpp"
 #include "spar/base/sharding.hpp"
-#include "spar/store/durable.hpp"
+#include "spar/data/partial_file.hpp"
 
 namespace spar::data {
 
@@ -97,6 +97,10 @@ void check_plan(const DatasetPlan& plan) {
     throw UserError(fmt::format("{} items are too many: a catalogue ends at {}", plan.items, most_items));
 }
 
+std::string partial_path(const std::string& path, const std::string& mark) {
+  return path + ".partial-" + mark;
+}
+
 }  // namespace
 
 DatasetWriter::DatasetWriter(DatasetPlan plan, store::ArrayFileWriter writer)
@@ -110,12 +114,18 @@ DatasetWriter::DatasetWriter(DatasetPlan plan, store::ArrayFileWriter writer)
 
 DatasetWriter DatasetWriter::create(const std::string& path, const DatasetPlan& plan) {
   check_plan(plan);
-  return {plan, store::ArrayFileWriter::create(path, specs_of(plan), attributes_of(plan), store::make_nonce())};
+  const std::string mark = partial_mark();
+  auto removed_by_signals = std::make_unique<RemovedBySignals>(partial_path(path, mark));
+  DatasetWriter writer(plan, store::ArrayFileWriter::create(path, specs_of(plan), attributes_of(plan), mark));
+  writer.removed_by_signals_ = std::move(removed_by_signals);
+  return writer;
 }
 
 DatasetWriter DatasetWriter::create_together(const comm::Communicator& communicator, const std::string& path,
                                              const DatasetPlan& plan) {
-  const std::string nonce = communicator.broadcast(communicator.is_root() ? store::make_nonce() : std::string(), 0);
+  const std::string nonce = communicator.broadcast(communicator.is_root() ? partial_mark() : std::string(), 0);
+  std::unique_ptr<RemovedBySignals> removed_by_signals;
+  if (communicator.is_root()) removed_by_signals = std::make_unique<RemovedBySignals>(partial_path(path, nonce));
   std::optional<store::ArrayFileWriter> writer;
   comm::agree(communicator, [&] {
     check_plan(plan);
@@ -125,7 +135,9 @@ DatasetWriter DatasetWriter::create_together(const comm::Communicator& communica
   comm::agree(communicator, [&] {
     if (!communicator.is_root()) writer = store::ArrayFileWriter::open_existing(path, specs_of(plan), nonce);
   });
-  return {plan, std::move(*writer)};
+  DatasetWriter together(plan, std::move(*writer));
+  together.removed_by_signals_ = std::move(removed_by_signals);
+  return together;
 }
 
 void DatasetWriter::write_lists(const std::string& offsets_array, const std::string& items_array,
@@ -180,6 +192,7 @@ void DatasetWriter::write_item_ids(int group, std::span<const std::string> ids) 
 
 void DatasetWriter::commit() {
   writer_.commit();
+  removed_by_signals_.reset();
 }
 
 void DatasetWriter::commit_together(const comm::Communicator& communicator) {
@@ -187,6 +200,7 @@ void DatasetWriter::commit_together(const comm::Communicator& communicator) {
   comm::agree(communicator, [&] {
     if (communicator.is_root()) writer_.commit();
   });
+  removed_by_signals_.reset();
 }
 
 }  // namespace spar::data

@@ -38,7 +38,9 @@ std::int64_t expected_bytes(const std::vector<ArraySpec>& arrays) {
 }
 
 std::string reserving(std::int64_t bytes) {
-  return fmt::format("cannot reserve {:.3g} GB for", static_cast<double>(bytes) * 1e-9);
+  const double megabytes = static_cast<double>(bytes) * 1e-6;
+  return megabytes < 1000 ? fmt::format("cannot reserve {:.3g} MB for", megabytes)
+                          : fmt::format("cannot reserve {:.3g} GB for", megabytes * 1e-3);
 }
 
 // Asks for the room before HDF5 writes anything, since HDF5 leaves a full disk badly. A file system without fallocate

@@ -58,11 +58,32 @@ std::string identity_of(const Recipe& recipe, const std::string& data_content) {
 }
 
 void write_run_files(const RunPaths& paths, const Recipe& recipe, const RunRecord& record) {
-  store::write_durably(paths.recipe(), recipe.toml());
   const nlohmann::ordered_json j{{"format", "spar-run"},          {"version", 1},
                                  {"recipe", record.recipe_name},  {"data", record.data_path},
                                  {"data_name", record.data_name}, {"content", record.data_content}};
+  // In this order, a recipe without a record is none of ours.
   store::write_durably(paths.record(), j.dump(2) + "\n");
+  store::write_durably(paths.recipe(), recipe.toml());
+}
+
+void check_run_place(const RunPaths& paths) {
+  namespace fs = std::filesystem;
+  std::error_code unknown;
+  if (fs::exists(paths.recipe(), unknown) && !fs::exists(paths.record(), unknown))
+    throw UserError(fmt::format(
+        "{} would be replaced: {} is not a run directory, so choose another --run, or give the recipe another name",
+        paths.recipe(), paths.directory));
+}
+
+void check_runs(const comm::Communicator& communicator, const std::vector<std::string>& directories) {
+  comm::agree(communicator, [&] {
+    if (!communicator.is_root()) return;
+    for (const std::string& directory : directories) check_directory({directory});
+  });
+}
+
+RunRecord read_run_record(const RunPaths& paths) {
+  return parse_record(paths.record());
 }
 
 std::optional<std::string> identity_difference(const std::string& run, const std::string& stored,
@@ -76,6 +97,11 @@ std::optional<std::string> identity_difference(const std::string& run, const std
   const auto value = [](const std::string& line) {
     return line.find(" = ") == std::string::npos ? std::string("nothing") : line.substr(line.find(" = ") + 3);
   };
+  // As a shell takes it: without TOML's quotes, which --set does not need.
+  const auto bare = [](const std::string& text) {
+    const bool quoted = text.size() >= 2 && text.front() == '"' && text.back() == '"';
+    return quoted ? text.substr(1, text.size() - 2) : text;
+  };
   while (true) {
     const bool more_a = static_cast<bool>(std::getline(a, x));
     const bool more_b = static_cast<bool>(std::getline(b, y));
@@ -88,8 +114,8 @@ std::optional<std::string> identity_difference(const std::string& run, const std
           run, value(x), value(y));
     if (key(x) == key(y)) {
       return fmt::format(
-          "{} has {} = {}, this command {}: choose another --run, or drop the --set to go on at epoch {}", run, key(x),
-          value(x), value(y), next_epoch);
+          "{0} has {1} = {2}, this command {3}: choose another --run, or give --set {1}={4} to go on at epoch {5}", run,
+          key(x), value(x), value(y), bare(value(x)), next_epoch);
     }
     return fmt::format("{} is another experiment ({} against {}): choose another --run", run, x, y);
   }
@@ -102,7 +128,7 @@ OpenRun open_run(const comm::Communicator& communicator, const std::string& dire
   comm::agree(communicator, [&] {
     check_directory(run.paths);
     run.recipe = load_recipe(run.paths.recipe(), {});
-    run.record = parse_record(run.paths.record());
+    run.record = read_run_record(run.paths);
     run.checkpoint = choose_checkpoint(run.paths, which, run.progress, run.is_best);
     run.epoch = game::TrainingProgress::parse(run.checkpoint.info.progress).epoch;
     if (!std::filesystem::exists(run.record.data_path)) {
@@ -117,7 +143,9 @@ OpenRun open_run(const comm::Communicator& communicator, const std::string& dire
                                   run.record.data_path, run.header.content, run.record.data_content));
     }
     const int shards = resolve_shards(run.recipe);
-    check_layout(communicator, shards);
+    if (communicator.size() > shards)
+      throw UserError(fmt::format("{} has {} shard{}, so at most {} rank{} can open it, not {}: start fewer", directory,
+                                  shards, shards == 1 ? "" : "s", shards, shards == 1 ? "" : "s", communicator.size()));
     run.layout = {shards, communicator.size()};
     run.model = make_model(communicator, run.layout, run.header, run.recipe, false);
   });

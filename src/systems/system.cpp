@@ -1,12 +1,11 @@
 #include "spar/systems/system.hpp"
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
+#include "spar/store/durable.hpp"
 #include "spar/systems/declarations.hpp"
 
 namespace spar::systems {
@@ -16,14 +15,6 @@ namespace {
 const SystemSettings* find_settings(const std::string& name) {
   const SystemInfo* info = find_system(name);
   return info == nullptr ? nullptr : &info->settings;
-}
-
-std::string read_recipe_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file || text.fail()) throw UserError(fmt::format("{}: cannot be read", path));
-  return text.str();
 }
 
 }  // namespace
@@ -53,7 +44,7 @@ Recipe load_recipe(const std::string& recipe, const std::vector<std::string>& ov
     if (ready.name == recipe) return parse_recipe(ready.toml, recipe, overrides, find_settings, system_names());
   }
   if (std::filesystem::is_regular_file(recipe))
-    return parse_recipe(read_recipe_file(recipe), recipe, overrides, find_settings, system_names());
+    return parse_recipe(store::read_text(recipe), recipe, overrides, find_settings, system_names());
   if (std::filesystem::is_directory(recipe))
     throw UserError(fmt::format("{} is a directory: RECIPE is a TOML file or the name of a ready recipe", recipe));
   const auto proposal = nearest(recipe, known);

@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(columns_that_are_not_there_are_answered_with_those_that_are
 BOOST_AUTO_TEST_CASE(a_text_without_data_is_refused) {
   BOOST_CHECK_EQUAL(failure_of_text(""), "input.txt holds no line of data");
   BOOST_CHECK_EQUAL(failure_of_text("# only\n\n"), "input.txt holds no line of data");
-  BOOST_CHECK_EQUAL(failure_of_text("user,item\n"), "no interactions are left of 0 read");
+  BOOST_CHECK_EQUAL(failure_of_text("user,item\n"), "no interactions were read: the input holds none");
 }
 
 BOOST_AUTO_TEST_CASE(nothing_left_after_filters_says_which_filter_took_it) {
@@ -211,11 +211,17 @@ BOOST_AUTO_TEST_CASE(broken_and_foreign_files_are_named) {
 BOOST_AUTO_TEST_CASE(a_target_that_cannot_be_written_is_named_before_anything_is_read) {
   ImportOptions options = this->options("delimited", write("a.csv", "1,2\n"));
   options.to = file("no/where.h5");
-  BOOST_CHECK_EQUAL(failure(options), "the folder no of the target does not exist");
+  BOOST_CHECK_EQUAL(failure(options), "cannot write no/where.h5: the folder no does not exist");
   options.to = file("");
   BOOST_CHECK(failure(options).ends_with("is a folder, not a file to write to"));
   options.to = "/proc/sys/x.h5";
-  BOOST_CHECK(failure(options, ExitCode::environment).starts_with("/proc/sys cannot be written: "));
+  BOOST_CHECK(failure(options).starts_with("cannot write /proc/sys/x.h5: "));
+  options.to = "/dev/null";
+  BOOST_CHECK_EQUAL(failure(options), "/dev/null is a device or a pipe: a data set needs a file of its own");
+  options.to = file("a.csv");
+  BOOST_CHECK_EQUAL(failure(options), "a.csv is what is to be read: choose another --to");
+  options.to = write("notes.txt", "keep me");
+  BOOST_CHECK_EQUAL(failure(options), "notes.txt exists and is no data set of spar: choose another --to, or delete it");
   options.to.clear();
   BOOST_CHECK_EQUAL(failure(options), "there is no file to write to: add --to FILE");
 }

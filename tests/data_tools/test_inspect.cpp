@@ -97,7 +97,8 @@ BOOST_AUTO_TEST_CASE(no_flipped_bit_changes_what_is_said) {
 BOOST_AUTO_TEST_CASE(a_path_that_holds_nothing_known_is_told) {
   const ScratchFolder folder;
   BOOST_TEST(sentence_of(ExitCode::usage, [&] { inspect(folder.path(), false); }) ==
-             folder.path() + " is a directory without anything that spar inspect knows: give it a data set");
+             folder.path() +
+                 " is neither a run directory nor a checkpoint, and spar inspect knows no other directories");
   BOOST_TEST(sentence_of(ExitCode::usage, [&] { inspect(folder.file("absent.h5"), false); }) ==
              "cannot read " + folder.file("absent.h5") + ": no such file or directory");
 }

@@ -43,10 +43,16 @@ class Mistakes(unittest.TestCase):
         self.refused("popularity has no paper to cite", "systems", "popularity", "--bibtex")
 
     def test_results_that_cannot_be_written_are_a_failure_of_the_environment(self):
-        with open("/dev/full", "w") as full:
-            result = subprocess.run([SPAR, "systems", "apr"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
-        self.assertEqual(result.returncode, 3)
-        self.assertEqual(result.stderr, "spar: error: standard output cannot be written: is its disk full?\n")
+        with tempfile.TemporaryDirectory() as folder:
+            data = os.path.join(folder, "d.h5")
+            run("synth", "--users", "211", "--items", "397", "--interactions", "2003", "--to", data)
+            trained = ["--run", os.path.join(folder, "run"), "--data", data, "--progress", "none"]
+            self.assertEqual(run("train", "popularity", *trained).returncode, 0)
+            for words in (("systems", "apr"), ("inspect", data), ("recommend", trained[1], "--top", "300"), ("plan", "apr", "--data", data, "--ranks", "2")):
+                with self.subTest(words=words), open("/dev/full", "w") as full:
+                    result = subprocess.run([SPAR, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+                    self.assertEqual(result.returncode, 3)
+                    self.assertEqual(result.stderr, "spar: error: standard output cannot be written: is its disk full?\n")
 
 
 class Launchers(unittest.TestCase):

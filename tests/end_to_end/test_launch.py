@@ -165,7 +165,8 @@ class Packages(unittest.TestCase):
             for name in programs:
                 os.symlink(shutil.which(name), pathlib.Path(folder) / name)
             user = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-            script = f"source {SOURCE}/launch/packages.sh && install_packages no-such-package-of-debian"
+            # As text: that user may not look into the folder of the repository.
+            script = (SOURCE / "launch" / "packages.sh").read_text() + "install_packages no-such-package-of-debian"
             return subprocess.run(
                 [*user, "bash", "-c", f"PATH={folder}; {script}"],
                 env=clean_environment(**environment),
@@ -199,6 +200,8 @@ class QuickStart(unittest.TestCase):
     def test_a_wrong_data_set_or_path_is_said_before_anything_is_installed(self):
         self.assertEqual(self.sentence("ml-10m"), "quickstart: unknown data set ml-10m: choose synthetic or ml-100k\n")
         self.assertEqual(self.sentence("ml-100k", "/nowhere"), "quickstart: there is no folder /nowhere\n")
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(self.sentence("ml-100k", folder), f"quickstart: {folder} holds no u.data (or u.data.gz), the ratings of MovieLens-100k\n")
 
 
 class Fetch(unittest.TestCase):

@@ -75,7 +75,7 @@ class Mistakes(Scratch):
                      "export", self.folder, "--to", self.place("x"))
         self.refused("a global ball spans all rows, so it needs --scope data; scope batch takes row_l2 and linf",
                      "attack", place, "--scope", "batch", "--ball", "global_l2")
-        self.refused(f"{place}: holds something else than an export; choose an empty or new folder", "export", place, "--to", place)
+        self.refused(f"{place}: holds checkpoints, which is of no export; choose an empty or new folder", "export", place, "--to", place)
         self.assertFalse(self.place("x").exists())
 
     def test_a_run_whose_data_changed_is_refused(self):

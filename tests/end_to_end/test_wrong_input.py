@@ -1,4 +1,5 @@
 """Wrong files, recipes and places: one sentence on stderr, printed once on any number of ranks, the promised exit code, and nothing left behind."""
+import ctypes
 import os
 import pathlib
 import re
@@ -17,6 +18,20 @@ SPAR = os.environ["SPAR_PROGRAM"]
 def run(*words, ranks=0, **options):
     launcher = ["mpirun", "-q", "-n", str(ranks)] if ranks else []
     return subprocess.run([*launcher, SPAR, *words], capture_output=True, text=True, timeout=120, **options)
+
+
+def seal(file):
+    """Gives the test items of a data set the checksums of a program that wrote them so."""
+    hashing = ctypes.CDLL("libxxhash.so.0").XXH3_64bits
+    hashing.restype, hashing.argtypes = ctypes.c_uint64, (ctypes.c_char_p, ctypes.c_size_t)
+    users, offsets, items = int(file.attrs["users"]), file["test/offsets"][:], file["test/items"][:]
+    for group in range(1024):
+        segment = items[offsets[group * users // 1024]:offsets[(group + 1) * users // 1024]].tobytes()
+        file["checksums/test/items"][group] = hashing(segment, len(segment))
+    paths = []
+    file["checksums"].visititems(lambda name, node: paths.append(name) if isinstance(node, h5py.Dataset) else None)
+    everything = b"".join(file["checksums"][path][:].tobytes() for path in sorted(paths))
+    file.attrs.modify("content", f"{hashing(everything, len(everything)):016x}".encode())
 
 
 class WrongInput(unittest.TestCase):
@@ -91,8 +106,9 @@ class WrongInput(unittest.TestCase):
         sentence = ("FOLDER/flipped.h5 is damaged: the checksum of array /train/items does not match in rows [0-9]+ to [0-9]+; "
                     "make the file again or take a sound copy")
         self.refused(sentence, "inspect", path)
-        self.refused(sentence, *self.train(path), leaves=("run", "checkpoints", "run.lock"))
-        shutil.rmtree(self.folder / "run", ignore_errors=True)
+        self.refused(sentence, *self.train(path))
+        self.refused(sentence, "train", "apr", "--data", path, "--run", self.folder / "new" / "deep" / "run", "--progress", "none")
+        self.refused(sentence, "split", path, "--to", self.folder / "split.h5", ranks=(0,))
 
     def test_unreadable_line(self):
         path = self.folder / "log.csv"
@@ -112,6 +128,10 @@ class WrongInput(unittest.TestCase):
         self.refused(r"--set: unknown setting train.epoch: did you mean train.epochs\?", *self.train(self.data, "--set", "train.epoch=2"))
         self.refused("--set: adversary.epsilon = -1.0 is out of range: it must be 0 or more", *self.train(self.data, "--set", "adversary.epsilon=-1"))
         self.refused("--set: adversary.epsilon is no setting of bpr-mf, only of apr", "train", "bpr-mf", *data, "--set", "adversary.epsilon=1")
+        self.refused(r"spar train: unknown option --batch-size: did you mean --set train.batch_size=VALUE\? \(see spar train --help\)",
+                     "train", "apr", *data, "--batch-size", "64", ranks=(0,))
+        self.refused(r"spar train: unknown option -n: the number of ranks stands before the program, as in launch/spar-run -n 2 train "
+                     r"\(see spar train --help\)", "train", "apr", *data, "-n", "2", ranks=(0,))
 
     def test_mistakes_in_a_recipe_file_are_named_by_line_and_column(self):
         path = self.folder / "my.toml"
@@ -119,6 +139,7 @@ class WrongInput(unittest.TestCase):
             ('system = "apr"\n[adversary]\nepsilom = 1\n', r"FOLDER/my.toml:3:11: unknown setting adversary.epsilom: did you mean adversary.epsilon\?"),
             ('system = "abr"\n', r'FOLDER/my.toml:1:10: unknown system "abr": did you mean apr\?'),
             ('system = "apr"\n[train]\nseed = "one"\n', 'FOLDER/my.toml:3:8: train.seed = "one" has the wrong type: it must be an integer'),
+            ("", 'FOLDER/my.toml: no system: a recipe begins with system = "NAME", one of popularity, bpr-mf, apr'),
             ('system = "apr"\n[train\n', "FOLDER/my.toml:2:7: not TOML: .*"),
         ):
             path.write_text(text)
@@ -134,7 +155,7 @@ class WrongInput(unittest.TestCase):
         place = ["--run", str(self.folder / "held"), "--set", "train.epochs=1", "--set", "game.pretrain_epochs=1", "--progress", "none"]
         first = run("train", "apr", "--data", str(self.data), *place)
         self.assertEqual(first.returncode, 0, first.stderr)
-        self.refused("FOLDER/held has adversary.epsilon = 0.5, this command 1.*: choose another --run, or drop the --set to go on at epoch 2",
+        self.refused("FOLDER/held has adversary.epsilon = 0.5, this command 1.*: choose another --run, or give --set adversary.epsilon=0.5 to go on at epoch 2",
                      "train", "apr", "--data", self.data, *place, "--set", "adversary.epsilon=1", leaves=("run.lock",))
         shutil.rmtree(self.folder / "held")
 
@@ -144,6 +165,12 @@ class WrongInput(unittest.TestCase):
                 self.refused("FOLDER/norun: there is no such run directory", *verb, self.folder / "norun", ranks=(0,))
                 self.refused("FOLDER/d.h5: is not a run directory, which holds recipe.toml and run.json; spar train makes one", *verb, self.data,
                              ranks=(0,))
+        trained = self.folder / "trained"
+        first = run("train", "bpr-mf", "--data", str(self.data), "--run", str(trained), "--set", "train.epochs=1", "--progress", "none")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        for verb in ("evaluate", "attack"):
+            self.refused("FOLDER/norun: there is no such run directory", verb, trained, self.folder / "norun")
+        shutil.rmtree(trained)
         self.refused("spar attack --method pdg: it must be one of random, fgm, fgsm, bim, pgd", "attack", self.folder, "--method", "pdg")
 
     def test_a_user_that_the_data_set_lacks(self):
@@ -157,9 +184,66 @@ class WrongInput(unittest.TestCase):
         self.refused("cannot create the directory FOLDER/d.h5/run/checkpoints: not a directory",
                      "train", "apr", "--data", self.data, "--run", self.data / "run", "--progress", "none")
 
+    def test_a_run_directory_that_would_cost_a_recipe(self):
+        place = self.folder / "work"
+        place.mkdir()
+        recipe = place / "recipe.toml"
+        recipe.write_text('system = "apr"\n')
+        self.refused("FOLDER/work/recipe.toml would be replaced: FOLDER/work is not a run directory, so choose another --run, or give the recipe another name",
+                     "train", recipe, "--data", self.data, "--run", place, "--progress", "none")
+        self.assertEqual(recipe.read_text(), 'system = "apr"\n')
+        shutil.rmtree(place)
+
     def test_a_target_that_cannot_be_written(self):
-        self.refused("cannot write FOLDER/none/x.h5: no such file or directory", "synth", "--users", "50", "--items", "50", "--interactions", "500",
+        self.refused("cannot write FOLDER/none/x.h5: the folder FOLDER/none does not exist", "synth", "--users", "50", "--items", "50", "--interactions", "500",
                      "--to", self.folder / "none" / "x.h5")
+
+    def test_a_target_that_would_cost_another_file(self):
+        path = self.folder / "notes.txt"
+        path.write_text("keep me\n")
+        few = self.folder / "log.csv"
+        few.write_text("1,2\n1,3\n2,3\n2,4\n3,2\n3,5\n")
+        for words in (("synth",), ("import", "delimited", few), ("split", self.data)):
+            self.refused("FOLDER/notes.txt exists and is no data set of spar: choose another --to, or delete it", *words, "--to", path)
+            self.refused("/dev/null is a device or a pipe: a data set needs a file of its own", *words, "--to", "/dev/null", ranks=(0,))
+        self.refused("FOLDER/log.csv is what is to be read: choose another --to", "import", "delimited", few, "--to", few, ranks=(0,))
+        self.refused("FOLDER/d.h5 is what is to be read: choose another --to", "split", self.data, "--to", self.data, ranks=(0,))
+        self.assertEqual(path.read_text(), "keep me\n")
+
+    def test_a_folder_that_cannot_be_written(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root to mount a read-only file system")
+        place = self.folder / "readonly"
+        place.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", str(place)], capture_output=True, text=True)
+        if mounted.returncode != 0:
+            self.skipTest(f"cannot mount a file system here: {mounted.stderr.strip()}")
+        try:
+            few = self.folder / "log.csv"
+            few.write_text("1,2\n1,3\n2,3\n2,4\n3,2\n3,5\n")
+            for words in (("synth",), ("import", "delimited", few), ("split", self.data)):
+                self.refused("cannot write FOLDER/readonly/x.h5: read-only file system", *words, "--to", place / "x.h5")
+            self.refused("cannot create the directory FOLDER/readonly/run/checkpoints: read-only file system",
+                         "train", "apr", "--data", self.data, "--run", place / "run", "--progress", "none")
+        finally:
+            subprocess.run(["umount", str(place)], check=True)
+            place.rmdir()
+
+    def test_a_test_item_out_of_range(self):
+        def beyond(file):
+            file["test/items"][0] = 97
+            seal(file)
+
+        path = self.changed("beyond.h5", beyond)
+        sentence = "FOLDER/beyond.h5 is damaged: user 0 in /test/items has item 97, but there are 97 items"
+        self.refused(sentence, *self.train(path))
+        self.refused(sentence, "inspect", path)
+        folder = self.folder / "lists"
+        folder.mkdir()
+        (folder / "train.txt").write_text("0 1 2\n1 2 3\n")
+        (folder / "test.txt").write_text("0 3\n1 -1\n")
+        self.refused('FOLDER/lists/test.txt, line 2, column 2: item "-1" is out of range: ids of this format are whole numbers from 0 to 4294967294',
+                     "import", "lightgcn", folder, "--to", self.folder / "lists.h5")
 
     def test_two_jobs_on_one_run_directory(self):
         place = ["train", "apr", "--data", str(self.data), "--run", str(self.folder / "shared"), "--set", "evaluate.patience=0", "--progress", "none"]

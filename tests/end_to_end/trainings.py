@@ -100,5 +100,6 @@ class Scratch(unittest.TestCase):
             time.sleep(0.02)
 
     def newest_epoch(self, name):
-        names = sorted(path.name for path in (self.place(name) / "checkpoints").iterdir() if path.name.startswith("epoch-"))
-        return int(re.match(r"epoch-(\d+)-step-(\d+)$", names[-1]).group(1))
+        """Of the checkpoints that count: what a kill left in the middle of a save or a deletion does not."""
+        found = [re.fullmatch(r"epoch-(\d+)-step-\d+(\.replaced-[0-9a-f]+)?", path.name) for path in (self.place(name) / "checkpoints").iterdir()]
+        return max(int(match.group(1)) for match in found if match)

@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(a_full_disk_shows_when_the_file_is_created_and_leaves_nothi
   const FileSizeLimit limit(100000);
   const std::string sentence = sentence_of(
       ExitCode::environment, [&] { ArrayFileWriter::create(folder.file("a.h5"), one_megabyte(), {}, make_nonce()); });
-  BOOST_TEST(sentence == "cannot reserve 0.00119 GB for " + folder.file("a.h5") + ": file too large");
+  BOOST_TEST(sentence == "cannot reserve 1.19 MB for " + folder.file("a.h5") + ": file too large");
   BOOST_TEST(sentence_of(ExitCode::environment, [&] { write_durably(folder.file("b"), std::string(200000, 'x')); }) ==
              "cannot write " + folder.file("b") + ": file too large");
   BOOST_TEST(folder.names().empty());

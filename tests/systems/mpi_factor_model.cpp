@@ -161,10 +161,10 @@ BOOST_AUTO_TEST_CASE(identities_that_differ_name_the_setting_and_both_values) {
   // What is free may change.
   BOOST_TEST(difference(systems::identity_of(
                  recipe("apr", {"train.epochs=5", "checkpoint.keep=3", "parallel.threads=2"}), "0123")) == "none");
-  BOOST_TEST(
-      difference(systems::identity_of(recipe("apr", {"adversary.epsilon=1"}), "0123")) ==
-      "runs/x has adversary.epsilon = 0.5, this command 1.0: choose another --run, or drop the --set to go on at "
-      "epoch 8");
+  BOOST_TEST(difference(systems::identity_of(recipe("apr", {"adversary.epsilon=1"}), "0123")) ==
+             "runs/x has adversary.epsilon = 0.5, this command 1.0: choose another --run, or give --set "
+             "adversary.epsilon=0.5 to go on at "
+             "epoch 8");
   BOOST_TEST(difference(systems::identity_of(recipe("apr"), "4567")) ==
              "runs/x was trained on other data (content \"0123\", this file's \"4567\"): choose another --run, or give "
              "the data it was trained on");

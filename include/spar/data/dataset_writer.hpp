@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 #include "spar/base/types.hpp"
 #include "spar/comm/communicator.hpp"
 #include "spar/data/dataset_file.hpp"
+#include "spar/data/partial_file.hpp"
 #include "spar/store/array_file.hpp"
 
 /// Writes the data set file of dataset_file.hpp one row group at a time, so that memory never holds more than a group
@@ -75,6 +77,7 @@ class DatasetWriter {
   std::array<std::vector<std::int64_t>, 3> group_offsets_;  ///< by Part, 1,025 each
   std::vector<std::int64_t> negatives_group_offsets_;
   store::ArrayFileWriter writer_;
+  std::unique_ptr<RemovedBySignals> removed_by_signals_;  ///< of the process that created the file
 };
 
 }  // namespace spar::data

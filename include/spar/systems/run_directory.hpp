@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "spar/base/settings.hpp"
 #include "spar/comm/communicator.hpp"
@@ -36,6 +37,15 @@ std::string identity_of(const Recipe& recipe, const std::string& data_content);
 
 /// Writes recipe.toml and run.json durably (rank 0 calls it).
 void write_run_files(const RunPaths& paths, const Recipe& recipe, const RunRecord& record);
+
+/// UserError where a training in this directory would replace a recipe of the user's.
+void check_run_place(const RunPaths& paths);
+
+/// UserError for the first directory that is no run directory, before hours go into those before it; collective.
+void check_runs(const comm::Communicator& communicator, const std::vector<std::string>& directories);
+
+/// Reads run.json; UserError where it is not what write_run_files() writes.
+RunRecord read_run_record(const RunPaths& paths);
 
 /// The first setting in which two identities differ, as a sentence for the user ("RUN has adversary.epsilon = 0.5, this
 /// command 1: ..."); nothing where they are equal.
