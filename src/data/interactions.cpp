@@ -82,9 +82,9 @@ Slice read_slice(const store::ArrayFile& file, const std::string& offsets_array,
   return slice;
 }
 
-template <class T>
-std::vector<T> read_entries(const store::ArrayFile& file, const std::string& array, const Slice& slice) {
-  std::vector<T> values(static_cast<std::size_t>(slice.count()));
+template <class Values>
+Values read_entries(const store::ArrayFile& file, const std::string& array, const Slice& slice) {
+  Values values(static_cast<std::size_t>(slice.count()));
   file.read_segments(array, slice.segment_rows, slice.groups.first, slice.groups.end, values.data());
   return values;
 }
@@ -111,7 +111,7 @@ UserLists read_any(const store::ArrayFile& file, const std::string& offsets_arra
   Slice slice = read_slice(file, offsets_array, items_array, first_user, end_user);
   UserLists lists;
   lists.first_user = first_user;
-  lists.items = read_entries<ItemId>(file, items_array, slice);
+  lists.items = read_entries<LargeVector<ItemId>>(file, items_array, slice);
   const Index base = slice.first();
   lists.offsets = std::move(slice.offsets);
   for (std::int64_t& offset : lists.offsets) offset -= base;
@@ -124,7 +124,8 @@ std::vector<T> read_beside(const store::ArrayFile& file, Part part, const char* 
                            Index end_user) {
   const std::string path = part_array(part, array);
   if (!file.has(path)) return {};
-  return read_entries<T>(file, path, read_slice(file, part_array(part, "offsets"), path, first_user, end_user));
+  return read_entries<std::vector<T>>(file, path,
+                                      read_slice(file, part_array(part, "offsets"), path, first_user, end_user));
 }
 
 }  // namespace

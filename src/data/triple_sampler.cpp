@@ -178,16 +178,17 @@ class TripleSampler::Lookahead {
 
   [[gnu::always_inline]] void ask(std::int64_t entry) const {
     constexpr std::int64_t order_ahead = 64;
-    constexpr std::int64_t offsets_ahead = 32;
-    constexpr std::int64_t lists_ahead = 16;
+    constexpr std::int64_t offsets_ahead = 48;
+    constexpr std::int64_t lists_ahead = 24;
+    constexpr auto line = static_cast<std::int64_t>(items_per_line);
     __builtin_prefetch(at(entry + order_ahead));
     __builtin_prefetch(offsets_ + user_of(entry + offsets_ahead));
     const std::int64_t* offset = offsets_ + user_of(entry + lists_ahead);
     const ItemId* list = items_ + offset[0];
-    const ItemId* last = items_ + offset[1] - 1;
+    const std::int64_t count = offset[1] - offset[0];
     __builtin_prefetch(list);
-    __builtin_prefetch(std::min(list + items_per_line, last));
-    __builtin_prefetch(last);
+    __builtin_prefetch(list + (count > 2 * line ? count / 2 : std::min(line, count - 1)));
+    __builtin_prefetch(list + count - 1);
   }
 
  private:

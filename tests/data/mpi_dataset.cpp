@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "sample_dataset.hpp"
 #include "support/shared_folder.hpp"
 #include <boost/test/unit_test.hpp>
@@ -52,7 +54,7 @@ BOOST_AUTO_TEST_CASE(every_rank_reads_the_lists_of_its_users) {
   const Index first = shards.begin(layout.first_shard(communicator.rank()));
   const Index end = shards.begin(layout.end_shard(communicator.rank()));
   const UserLists lists = read_lists(open_dataset(folder.file("d.h5")), Part::train, first, end);
-  BOOST_CHECK(lists.items == SampleDataset::flatten(sample.lists[0], first, end).second);
+  BOOST_CHECK(std::ranges::equal(lists.items, SampleDataset::flatten(sample.lists[0], first, end).second));
   std::int64_t total = 0;
   for (const auto& list : sample.lists[0]) total += static_cast<std::int64_t>(list.size());
   BOOST_CHECK_EQUAL(communicator.sum(lists.count()), total);

@@ -4,6 +4,7 @@
 #include <new>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 /// Memory for tables and buffers: aligned to cache lines, on huge pages where it is large, reused between steps.
 namespace spar {
@@ -54,6 +55,20 @@ class Buffer {
   T* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+/// For containers whose random accesses should find huge pages.
+template <class T>
+struct LineAllocator {
+  using value_type = T;
+  LineAllocator() = default;
+  template <class U>
+  explicit(false) LineAllocator(const LineAllocator<U>&) noexcept {}
+  T* allocate(std::size_t count) { return static_cast<T*>(allocate_lines(count * sizeof(T))); }
+  void deallocate(T* memory, std::size_t count) noexcept { release_lines(memory, count * sizeof(T)); }
+  friend bool operator==(const LineAllocator&, const LineAllocator&) { return true; }
+};
+template <class T>
+using LargeVector = std::vector<T, LineAllocator<T>>;
 
 /// `width` floats rounded up to whole cache lines: the stride of rows in memory. Padding is zero and stays zero.
 inline constexpr int padded(int width) {

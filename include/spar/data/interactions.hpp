@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "spar/base/memory.hpp"
 #include "spar/base/sharding.hpp"
 #include "spar/base/types.hpp"
 #include "spar/comm/communicator.hpp"
@@ -16,7 +17,7 @@ namespace spar::data {
 struct UserLists {
   Index first_user = 0;
   std::vector<std::int64_t> offsets{0};  ///< users() + 1, starting at 0
-  std::vector<ItemId> items;
+  LargeVector<ItemId> items;
 
   Index users() const { return static_cast<Index>(offsets.size()) - 1; }
   std::int64_t count() const { return offsets.back(); }

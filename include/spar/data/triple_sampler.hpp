@@ -109,7 +109,7 @@ class TripleSampler {
   RandomStream negative_stream_;
   std::int64_t epoch_ = -1;
   std::int64_t skipped_ = 0;
-  std::vector<Positive> order_;
+  LargeVector<Positive> order_;
 };
 
 }  // namespace spar::data
