@@ -75,33 +75,66 @@ EpochRate run_epoch(const comm::Communicator& world, game::PairwiseEngine& engin
   return {examples / wall_total, examples / seconds, engine.seconds()};
 }
 
+/// Rates of one engine and one batch size, an entry a round: the loop, the bare kernel, and the bare kernel that asks
+/// for no row early.
+struct Rounds {
+  std::vector<EpochRate> loop, kernel, plain;
+};
+
+std::vector<double> rates(const std::vector<EpochRate>& of, bool by_thread) {
+  std::vector<double> out;
+  for (const EpochRate& rate : of) out.push_back(by_thread ? rate.thread : rate.wall);
+  return out;
+}
+
+std::vector<double> ratios(const std::vector<double>& over, const std::vector<double>& under) {
+  std::vector<double> out;
+  for (std::size_t k = 0; k < over.size(); ++k) out.push_back(over[k] / under[k]);
+  return out;
+}
+
 void report(const Options& options, const comm::Communicator& world, const std::string& system, int batch,
-            const std::vector<EpochRate>& loop, const std::vector<EpochRate>& bare) {
+            const Rounds& rounds) {
   const bool alone = world.size() == 1;
-  std::vector<double> ratios, rates, bare_rates;
-  for (std::size_t k = 0; k < loop.size(); ++k) {
-    rates.push_back(alone ? loop[k].thread : loop[k].wall);
-    bare_rates.push_back(alone ? bare[k].thread : bare[k].wall);
-    ratios.push_back(rates.back() / bare_rates.back());
-  }
-  const Spread rate = spread(rates), kernel = spread(bare_rates), ratio = spread(ratios);
+  const auto loop = rates(rounds.loop, alone), kernel = rates(rounds.kernel, alone), plain = rates(rounds.plain, alone);
+  const Spread rate = spread(loop), bare = spread(kernel), unhelped = spread(plain);
+  const Spread ratio = spread(ratios(loop, kernel)), plain_ratio = spread(ratios(loop, plain));
+  const auto& parts = rounds.loop.back().parts;
+  const double all = parts.compute + parts.communication + parts.input;
   if (options.json) {
-    const nlohmann::json line = {{"system", system},         {"batch", batch},         {"ranks", world.size()},
-                                 {"loop", rate.median},      {"loop_best", rate.best}, {"bare", kernel.median},
-                                 {"bare_best", kernel.best}, {"ratio", ratio.median},  {"unit", "million triples/s"}};
+    const nlohmann::json line = {{"system", system},
+                                 {"batch", batch},
+                                 {"ranks", world.size()},
+                                 {"loop", rate.median},
+                                 {"loop_best", rate.best},
+                                 {"bare", bare.median},
+                                 {"bare_best", bare.best},
+                                 {"ratio", ratio.median},
+                                 {"bare_without_prefetch", unhelped.median},
+                                 {"ratio_without_prefetch", plain_ratio.median},
+                                 {"compute", parts.compute / all},
+                                 {"communication", parts.communication / all},
+                                 {"input", parts.input / all},
+                                 {"unit", "million triples/s"}};
     fmt::print("{}\n", line.dump());
   } else {
     fmt::print(
-        "{:<6} batch {:>6}  ranks {}  loop {:6.2f} (best {:6.2f})  bare kernel {:6.2f} (best {:6.2f}) million "
-        "triples/s  ratio {:.2f} (best to best {:.2f})\n",
-        system, batch, world.size(), rate.median, rate.best, kernel.median, kernel.best, ratio.median,
-        rate.best / kernel.best);
-    const auto& parts = loop.back().parts;
-    const double all = parts.compute + parts.communication + parts.input;
-    fmt::print("       of the last epoch: compute {:.0f} %, communication {:.0f} %, input {:.0f} %\n",
-               100 * parts.compute / all, 100 * parts.communication / all, 100 * parts.input / all);
+        "{:<6} batch {:>6}  ranks {}  loop {:6.2f} (best {:6.2f})  bare kernel {:6.2f} (best {:6.2f})  ratio {:.2f}  "
+        "without prefetch {:6.2f} (best {:6.2f})  ratio {:.2f}  million triples/s; time: compute {:.0f} %, "
+        "communication "
+        "{:.0f} %, input {:.0f} %\n",
+        system, batch, world.size(), rate.median, rate.best, bare.median, bare.best, ratio.median, unhelped.median,
+        unhelped.best, plain_ratio.median, 100 * parts.compute / all, 100 * parts.communication / all,
+        100 * parts.input / all);
   }
   std::fflush(stdout);
+}
+
+EpochRate run_kernel(BarePairwise& kernel, std::int64_t steps, int batch) {
+  const double wall = wall_seconds(), thread = thread_seconds();
+  for (std::int64_t k = 0; k < steps; ++k) kernel.step();
+  const double triples = static_cast<double>(steps) * batch * 1e-6;
+  return {triples / (wall_seconds() - wall), triples / (thread_seconds() - thread), {}};
 }
 
 void measure(const Options& options, const comm::Communicator& world, const store::ArrayFile& file, int batch,
@@ -127,29 +160,29 @@ void measure(const Options& options, const comm::Communicator& world, const stor
   engine.set_adversary(adversarial ? &adversary : nullptr);
   engine.use_optimizer(rule, 0);
 
-  std::optional<BarePairwise> kernel;
+  std::optional<BarePairwise> kernel, plain;
   BareShape shape{.users = header.users,
                   .items = header.items,
                   .batch = batch,
                   .shards = layout.shards,
                   .adversarial = adversarial};
-  if (world.is_root()) kernel.emplace(shape, 1);
-  std::vector<EpochRate> loop, bare;
+  if (world.is_root()) {
+    kernel.emplace(shape, 1);
+    shape.prefetch = false;
+    plain.emplace(shape, 1);
+  }
+  Rounds rounds;
   const auto steps = std::max<std::int64_t>(1, std::min<std::int64_t>(engine.steps(), 1000000 / batch));
   for (int round = -1; round < options.rounds; ++round) {
     const EpochRate rate = run_epoch(world, engine, round + 1);
-    EpochRate plain{1, 1, {}};
-    if (kernel) {
-      const double wall = wall_seconds(), thread = thread_seconds();
-      for (std::int64_t k = 0; k < steps; ++k) kernel->step();
-      const double triples = static_cast<double>(steps) * batch * 1e-6;
-      plain = {triples / (wall_seconds() - wall), triples / (thread_seconds() - thread), {}};
-    }
+    const EpochRate bare = kernel ? run_kernel(*kernel, steps, batch) : EpochRate{1, 1, {}};
+    const EpochRate unhelped = plain ? run_kernel(*plain, steps, batch) : EpochRate{1, 1, {}};
     if (round < 0) continue;
-    loop.push_back(rate);
-    bare.push_back(plain);
+    rounds.loop.push_back(rate);
+    rounds.kernel.push_back(bare);
+    rounds.plain.push_back(unhelped);
   }
-  if (world.is_root()) report(options, world, adversarial ? "apr" : "bpr-mf", batch, loop, bare);
+  if (world.is_root()) report(options, world, adversarial ? "apr" : "bpr-mf", batch, rounds);
 }
 
 int run(const Options& options) {
