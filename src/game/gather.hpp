@@ -18,23 +18,6 @@ tape::Matrix<float> scattered(tape::Tape<float>& tape, std::size_t count, int wi
   return {nullptr, static_cast<int>(count), width, width, places};
 }
 
-// The same rows copied side by side into the tape's memory.
-template <class Row>
-tape::Matrix<float> gather_rows(tape::Tape<float>& tape, std::size_t count, int width, Row&& row) {
-  float* out = tape.arena().take<float>(count * static_cast<std::size_t>(width));
-  PacedPrefetch early = tape.early();
-  with_width(width, [&](auto w) {
-    float* to = out;
-    for (std::size_t j = 0; j < count; ++j, to += w) {
-      early.ask();
-      const float* from = row(j);
-      for (int c = 0; c < w; c += lanes) store_lanes(to + c, load_lanes(from + c));
-    }
-  });
-  tape.early() = early;
-  return {out, static_cast<int>(count), width, width};
-}
-
 // The same rows, each plus delta(j).
 template <class Row, class Delta>
 tape::Matrix<float> gather_sums(tape::Tape<float>& tape, std::size_t count, int width, Row&& row, Delta&& delta) {
@@ -59,7 +42,7 @@ template <class Width>
                                               int vector, Width width) {
   for (int c = 0; c < width; c += lanes) {
     const Lanes<float> start = row == nullptr ? Lanes<float>{} : load_lanes(row + c);
-    store_lanes(out + c, c < vector ? start + factor * load_lanes(gradient + c) : start);
+    store_lanes(out + c, c < vector ? lane_fma(all_lanes(factor), load_lanes(gradient + c), start) : start);
   }
 }
 

@@ -137,7 +137,7 @@ void PairwiseEngine::perturbed_pass(int k, Worker& worker, double squares, int c
   if (setup_.l2 != 0.0) {
     // Once for the clean and once for the perturbed term.
     const auto penalty = static_cast<float>(2.0 * occurrence_l2());
-    const auto clean_users = gather_rows(tape, batch.users.size(), user_width_, user);
+    const auto clean_users = scattered(tape, batch.users.size(), user_width_, user);
     const auto clean_items = item_rows(k, worker);
     add_penalty(clean_users, batch.user, penalty, clean);
     add_penalty(clean_items, batch.positive, penalty, gradients);
@@ -224,10 +224,10 @@ void PairwiseEngine::sample_scope_pass(int k, Worker& worker) {
   const data::MicroBatch& batch = shard.batches[at];
   tape::Tape<float>& tape = worker.tape;
   tape.reset();
+  ask_for_shard(k + 1, worker, nullptr, true);
   const auto users =
-      gather_rows(tape, batch.users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); });
-  const auto items = gather_rows(tape, batch.items.size(), item_width_,
-                                 [&](std::size_t j) { return exchange_->row(set, k, static_cast<int>(j)); });
+      scattered(tape, batch.users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); });
+  const auto items = item_rows(k, worker);
   double clean = 0.0;
   double perturbed = 0.0;
   tape.backward(tape::pairwise_sample_scope(

@@ -39,6 +39,7 @@ template <class T>
 void Tape<T>::reset() {
   nodes_.clear();
   perturbations_.clear();
+  early_.clear();
   arena_.reset();
 }
 

@@ -273,4 +273,23 @@ BOOST_AUTO_TEST_CASE(one_step_rises_as_steeply_as_its_ball_allows) {
              boost::test_tools::tolerance(1e-6));
 }
 
+BOOST_AUTO_TEST_CASE(sixteen_l2_factors_are_those_of_the_rows_one_by_one) {
+  PerturbationSettings settings;
+  settings.epsilon = 0.7;
+  std::vector<Buffer<float>> gradients;
+  for (int k = 0; k < 11; ++k) gradients.push_back(row_of({0.1 * k, k == 3 ? 0.0 : -1.5, 0.25 * k * k}, 32));
+  gradients[5] = row_of({1e-9, 0.0}, 32);  // below the floor
+  const auto factors = adversary::l2_factors(
+      settings, [&](int k) { return gradients[static_cast<std::size_t>(k)].data(); }, 11, 32);
+  for (int k = 0; k < 11; ++k) {
+    const auto& gradient = gradients[static_cast<std::size_t>(k)];
+    const auto delta = perturbed(settings, gradient, 3);
+    for (std::size_t c = 0; c < 3; ++c)
+      BOOST_TEST(factors[k] * gradient[c] == delta[c], boost::test_tools::tolerance(1e-6F));
+  }
+  BOOST_TEST(adversary::is_l2_multiple(settings));
+  settings.method = Method::fgsm;
+  BOOST_TEST(!adversary::is_l2_multiple(settings));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

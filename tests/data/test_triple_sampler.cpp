@@ -294,4 +294,20 @@ BOOST_AUTO_TEST_CASE(the_slot_finder_numbers_keys_in_order_of_first_appearance) 
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_sampler_that_draws_next_changes_nothing) {
+  const Partition partition{users, shards};
+  const UserLists lists = lists_of(0, users);
+  TripleSampler first(lists, partition.begin(3), partition.size(3), 3, items, 5);
+  TripleSampler second(lists, partition.begin(4), partition.size(4), 4, items, 5);
+  first.begin_epoch(0);
+  second.begin_epoch(0);
+  MicroBatch alone;
+  MicroBatch followed;
+  for (std::int64_t step = 0; step < 9; ++step) {
+    first.sample(step, 9, alone);
+    first.sample(step, 9, followed, &second);
+    BOOST_TEST((triples_of(alone, 0) == triples_of(followed, 0)));
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

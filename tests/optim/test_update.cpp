@@ -1,10 +1,12 @@
 #define BOOST_TEST_DYN_LINK
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
 
 #include "spar/base/memory.hpp"
+#include "spar/optim/rules.hpp"
 #include "spar/optim/update.hpp"
 
 namespace {
@@ -226,6 +228,41 @@ BOOST_AUTO_TEST_CASE(padding_that_is_zero_stays_zero) {
       updater.update(record.numbers.data(), g.data(), width, width);
     }
     for (int c = 20; c < width; ++c) BOOST_TEST(record.value(c) == 0.0F);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(many_rows_at_once_are_rows_one_by_one) {
+  for (const Rule rule : {Rule::sgd, Rule::adagrad, Rule::adam, Rule::lazy_adam}) {
+    for (const float epsilon : {0.0F, 1e-3F}) {
+      if (epsilon == 0.0F && optim::state_blocks(rule) > 1) continue;  // Adam divides by it where a gradient is 0
+      OptimizerSettings settings;
+      settings.rule = rule;
+      settings.epsilon = epsilon;
+      std::vector<Record> together, alone;
+      std::vector<Buffer<float>> gradients;
+      for (int k = 0; k < 5; ++k) {
+        together.emplace_back(settings);
+        alone.emplace_back(settings);
+        gradients.push_back(gradient_at(k));
+      }
+      optim::Updater updater(settings);
+      updater.begin_step(1);
+      const auto at = [](int k) { return static_cast<std::size_t>(k); };
+      updater.update_rows(
+          5, width, width, [&](int k) { return together[at(k)].numbers.data(); },
+          [&](int k) { return [g = gradients[at(k)].data()](int c) { return load_lanes(g + c); }; });
+      for (int k = 0; k < 5; ++k) {
+        updater.update(alone[at(k)].numbers.data(), gradients[at(k)].data(), width, width);
+        BOOST_CHECK(std::ranges::equal(together[at(k)].numbers, alone[at(k)].numbers));
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(inverse_roots_are_right_to_float_precision_over_the_whole_range) {
+  for (float x = 1e-37F; x < 1e38F; x *= 1.7F) {
+    const double exact = 1.0 / std::sqrt(static_cast<double>(x));
+    BOOST_TEST(std::abs(static_cast<double>(lane_inverse_sqrt(all_lanes(x))[3]) / exact - 1.0) < 3e-7);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "spar/base/threads.hpp"
+#include "spar/table/row_stamps.hpp"
 #include "spar/table/table.hpp"
 
 namespace {
@@ -146,6 +147,21 @@ BOOST_AUTO_TEST_CASE(checkpoints_see_values_and_state_under_their_names) {
              "vector:5@0 bias:1@16 vector.accumulator:5@32 bias.accumulator:1@48 ");
   BOOST_TEST(names(optim::Rule::lazy_adam, false, true) ==
              "vector:5@0 vector.first_moment:5@16 vector.second_moment:5@32 steps:1@48 ");
+}
+
+BOOST_AUTO_TEST_CASE(stamps_number_the_distinct_rows_of_every_list_anew) {
+  table::RowStamps stamps(7);
+  for (int list = 0; list < 3; ++list) {
+    stamps.start();
+    std::uint32_t next = 0;
+    for (const std::uint32_t row : {6U, 2U, 6U, 0U, 2U, 5U, 6U}) {
+      bool fresh = false;
+      const std::uint32_t place = stamps.find(row, fresh);
+      if (fresh) BOOST_TEST(place == next++);
+      BOOST_TEST(place == (row == 6 ? 0U : row == 2 ? 1U : row == 0 ? 2U : 3U));
+    }
+    BOOST_TEST(next == 4U);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -239,4 +239,44 @@ BOOST_AUTO_TEST_CASE(triples_and_rows_that_do_not_fit_are_named) {
              "tape: pairwise_ranking does not fit 3 x 5 and 4 x 5 with 1 triples");
 }
 
+BOOST_DATA_TEST_CASE(rows_that_lie_anywhere_give_the_bits_of_rows_side_by_side, dims* biases* penalties, dim, with_bias,
+                     l2) {
+  const SlowShape shape = shape_of(dim, with_bias);
+  const TripleList triples = test::some_triples(37, users, items);
+  auto inputs = rows<float>(shape);
+  // Copies in reverse order, a row apart.
+  std::vector<Grid<float>> far;
+  std::vector<std::vector<float*>> places(2);
+  for (std::size_t k = 0; k < 2; ++k) {
+    const int count = inputs[k].rows();
+    far.emplace_back(2 * count, inputs[k].columns());
+    for (int r = 0; r < count; ++r) {
+      const int there = 2 * (count - 1 - r);
+      for (int c = 0; c < inputs[k].columns(); ++c) far[k].at(there, c) = inputs[k].at(r, c);
+      places[k].push_back(far[k].view().row(there));
+    }
+  }
+  const auto gradients = [&](bool scattered) {
+    tape::Tape<float> tape;
+    std::vector<Grid<float>> out{inputs[0], inputs[1]};
+    Vars x;
+    for (std::size_t k = 0; k < 2; ++k) {
+      tape::Matrix<float> value = inputs[k].view();
+      if (scattered) value = {nullptr, value.rows, value.columns, value.stride, places[k].data()};
+      x.push_back(tape.parameter(value, out[k].view()));
+    }
+    double loss = 0.0;
+    tape.backward(tape::pairwise_ranking(tape, x[0], x[1], triples.view(), {.l2 = l2}, shape.bias, &loss));
+    return std::make_pair(loss, out);
+  };
+  const auto [near_loss, near] = gradients(false);
+  const auto [far_loss, far_gradients] = gradients(true);
+  BOOST_TEST(near_loss == far_loss);
+  for (std::size_t k = 0; k < 2; ++k) {
+    for (int r = 0; r < near[k].rows(); ++r) {
+      for (int c = 0; c < near[k].columns(); ++c) BOOST_TEST(near[k].at(r, c) == far_gradients[k].at(r, c));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

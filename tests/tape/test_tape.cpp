@@ -139,4 +139,14 @@ BOOST_AUTO_TEST_CASE(constants_have_no_gradient) {
   BOOST_CHECK_THROW(tape.gradient(constant), Bug);
 }
 
+BOOST_AUTO_TEST_CASE(added_parameters_keep_what_their_gradient_held) {
+  Grid<double> x(2, 3, 1.0, 1);
+  Grid<double> gradient(2, 3);
+  gradient.fill(5.0);
+  tape::Tape<double> tape;
+  const auto a = tape.added_parameter(x.view(), gradient.view());
+  tape.backward(tape::sum(tape, a), 0.5);
+  for (int c = 0; c < 3; ++c) BOOST_TEST(gradient.at(1, c) == 5.5);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -9,8 +9,8 @@ namespace spar {
 class PacedPrefetch {
  public:
   void clear() { *this = {}; }
-  /// Floats [offset, offset + floats) from each of `count` places on, to be asked for after those added before (two
-  /// other lists at most). The list must stay as long as ask() is called.
+  /// Floats [offset, offset + floats) from each of `count` places on, to be asked for after those added before (three
+  /// lists at most since clear()). The list must stay as long as ask() is called.
   void add(const float* const* rows, std::size_t count, int offset, int floats) {
     if (count > 0) lists_[count_++] = {rows, rows + count, offset, floats};
   }

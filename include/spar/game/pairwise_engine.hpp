@@ -18,10 +18,11 @@
 #include "spar/tape/tape.hpp"
 
 /// The data-parallel steps of pairwise factor models, with or without an adversary, in exchange mode "pull"
-/// (docs/architecture.md, "A training step"). A step, for a micro-batch of b triples a shard over r distinct rows of d
-/// floats, moves per triple about: 3 rows read (gather), 6 read in cache (two passes over the triple), 3 written
-/// (gradients), 3 x 4 (Adagrad reads and writes value and accumulator); with scope batch all but the last twice. Across
-/// ranks: 8 bytes of ids and slots and 2 rows (4 with scope batch) a distinct item row.
+/// (docs/architecture.md, "A training step"). A step over b triples a shard with r distinct rows of d floats moves, per
+/// triple: 3 rows read where they lie, asked for a shard earlier, and again for the gradients; 3 rows of gradients
+/// written and read; 3 x 4 rows by Adagrad (value and accumulator, read and written); with scope batch all but the last
+/// twice, and a perturbed row an item. Across ranks: 8 bytes of ids and slots and 2 rows (4 with scope batch) a
+/// distinct item row.
 namespace spar::game {
 
 /// The adversary of a stage.

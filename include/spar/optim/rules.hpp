@@ -6,11 +6,13 @@
 
 /// The update rules over one record, inlined into the loops over rows. `gradient(c)` gives sixteen numbers from column
 /// c on; `width` may be a compile-time constant, which unrolls the loop.
+/// Fused operations are named, so that a record ends in the same bits through every loop.
 namespace spar::optim {
 
 template <class Width, class Gradient>
 [[gnu::always_inline]] inline void update_sgd(const OptimizerSettings& s, float* x, Width width, Gradient&& gradient) {
-  for (int c = 0; c < width; c += lanes) store_lanes(x + c, load_lanes(x + c) - s.learning_rate * gradient(c));
+  for (int c = 0; c < width; c += lanes)
+    store_lanes(x + c, lane_fma(all_lanes(-s.learning_rate), gradient(c), load_lanes(x + c)));
 }
 
 /// `Plain`: epsilon is 0, as in TensorFlow's Adagrad, and no division is needed.
@@ -20,10 +22,10 @@ template <bool Plain, class Width, class Gradient>
   float* a = x + stride;
   for (int c = 0; c < width; c += lanes) {
     const Lanes<float> g = gradient(c);
-    const Lanes<float> sum = load_lanes(a + c) + g * g;
+    const Lanes<float> sum = lane_fma(g, g, load_lanes(a + c));
     store_lanes(a + c, sum);
     if constexpr (Plain) {
-      store_lanes(x + c, load_lanes(x + c) - (s.learning_rate * g) * lane_inverse_sqrt(sum));
+      store_lanes(x + c, lane_fma(-s.learning_rate * g, lane_inverse_sqrt(sum), load_lanes(x + c)));
     } else {
       store_lanes(x + c, load_lanes(x + c) - s.learning_rate * g / (lane_sqrt(sum) + s.epsilon));
     }
@@ -38,8 +40,8 @@ template <class Width, class Gradient>
   float* v = m + stride;
   for (int c = 0; c < width; c += lanes) {
     const Lanes<float> g = gradient(c);
-    const Lanes<float> first = s.beta1 * load_lanes(m + c) + (1.0F - s.beta1) * g;
-    const Lanes<float> second = s.beta2 * load_lanes(v + c) + (1.0F - s.beta2) * (g * g);
+    const Lanes<float> first = lane_fma(all_lanes(s.beta1), load_lanes(m + c), (1.0F - s.beta1) * g);
+    const Lanes<float> second = lane_fma(all_lanes(s.beta2), load_lanes(v + c), (1.0F - s.beta2) * (g * g));
     store_lanes(m + c, first);
     store_lanes(v + c, second);
     store_lanes(x + c,

@@ -83,7 +83,8 @@ class Tape {
 
   Arena& arena() { return arena_; }
 
-  /// Rows that the caller will need after this tape's work; operations over many rows ask for them as they go.
+  /// Rows that the caller will need after this tape's work; operations over many rows ask for them as they go. Empty
+  /// after reset().
   PacedPrefetch& early() { return early_; }
 
   /// A tap is a named place where a perturbation may be added. perturb() sets what is added at `name` until the next
