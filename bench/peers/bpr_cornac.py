@@ -16,6 +16,7 @@ The evaluator ranks all items of the training part that the user does not have t
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import tempfile
@@ -80,7 +81,7 @@ def train_spar(options, work, seed):
         "model.dim": options.dim,
         "model.item_bias": "true",
         "model.init_law": "uniform",
-        "model.init_std": 0.5 / options.dim,  # half the width: how the uniform law takes it
+        "model.init_std": 0.5 / options.dim / math.sqrt(3),  # cornac starts in +-0.5/dim
         "optimizer.name": "sgd",
         "optimizer.learning_rate": options.learning_rate,
         "objective.l2": options.l2,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numbers>
 
 #include "spar/base/error.hpp"
 #include "spar/base/lanes.hpp"
@@ -18,7 +19,7 @@ double draw(const RandomStream& stream, const std::string& law, Index row, int c
   const auto high = static_cast<std::uint32_t>(row >> 32);
   for (std::uint32_t attempt = 0;; ++attempt) {
     const auto block = stream.block(low, high, static_cast<std::uint32_t>(column / 2), (table << 24) | attempt);
-    if (law == "uniform") return 2.0 * unit(word64(block, column % 2)) - 1.0;
+    if (law == "uniform") return std::numbers::sqrt3 * (2.0 * unit(word64(block, column % 2)) - 1.0);
     const double value = normal_pair(block)[static_cast<std::size_t>(column % 2)];
     if (law == "normal" || std::abs(value) <= 2.0) return value;
   }

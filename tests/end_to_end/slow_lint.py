@@ -10,8 +10,6 @@ SOURCE = pathlib.Path(os.environ.get("SPAR_SOURCE", pathlib.Path(__file__).paren
 
 
 class Lint(unittest.TestCase):
-    # A whole run takes longer than all other tests together on two busy cores: ask for it.
-    @unittest.skipUnless(os.environ.get("SPAR_LINT"), "set SPAR_LINT=1 to run clang-tidy over every source")
     @unittest.skipIf(shutil.which("clang-tidy") is None, "clang-tidy is not installed: see launch/packages.sh")
     def test_clang_tidy_finds_nothing(self):
         environment = {**os.environ, "SPAR_INSTALL": "no"}

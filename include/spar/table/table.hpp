@@ -47,7 +47,7 @@ class Table {
   const float* record(Index k) const { return records_.data() + k * record_; }
 
   /// Fills the vectors of every row from (seed, table, global row): "truncated_normal" (cut at two deviations),
-  /// "normal" or "uniform" (in +-deviation); biases are 0.
+  /// "normal" or "uniform" (in +-sqrt(3) deviations); biases are 0.
   void initialize(std::uint64_t seed, std::uint32_t table_number, const std::string& law, double deviation);
   /// Puts the optimiser state of every row at its start.
   void reset_state(const optim::OptimizerSettings& optimizer);
