@@ -19,11 +19,12 @@ constexpr std::uint32_t item_table = 1;
 }  // namespace
 
 // `count` rows of a shard at the perturbations that follow from their clean gradients; row(j) is where a row lies,
-// id(j) its global row.
+// id(j) its global row. `fused`: an L2 step is added in one operation, without being rounded itself.
 template <class Row, class Id>
 tape::Matrix<float> PairwiseEngine::perturbed_rows(Worker& worker, std::uint32_t table, std::size_t count, int width,
-                                                   Row&& row, Id&& id, const float* clean, double squares) const {
-  if (adversary::is_l2_multiple(adversary_->perturbation))
+                                                   bool fused, Row&& row, Id&& id, const float* clean,
+                                                   double squares) const {
+  if (fused && adversary::is_l2_multiple(adversary_->perturbation))
     return gather_l2_steps(worker.tape, count, width, padded(dim_), row, adversary_->perturbation, clean);
   float* delta = worker.tape.arena().take<float>(static_cast<std::size_t>(width));
   return gather_sums(worker.tape, count, width, row, [&](std::size_t j) {
@@ -37,17 +38,18 @@ tape::Matrix<float> PairwiseEngine::perturbed_users(int k, Worker& worker, doubl
   const Shard& shard = *shards_[static_cast<std::size_t>(k)];
   const auto& users = shard.batches[static_cast<std::size_t>(set)].users;
   return perturbed_rows(
-      worker, user_table, users.size(), user_width_, [&](std::size_t j) { return user_row(shard, j); },
+      worker, user_table, users.size(), user_width_, true, [&](std::size_t j) { return user_row(shard, j); },
       [&](std::size_t j) { return setup_.users->first_row() + users[j]; }, user_gradients(shard, set), squares);
 }
 
-// Items at the perturbations that follow from their gradients within the shard.
+// Items at the perturbations that follow from their gradients within the shard; rounded as where their owners return
+// them (scope batch), so that one shard alone gives the bits of that scope.
 tape::Matrix<float> PairwiseEngine::perturbed_items(int k, Worker& worker, double squares) {
   const int set = set_of(step_);
   const auto& items = shards_[static_cast<std::size_t>(k)]->batches[static_cast<std::size_t>(set)].items;
   const float* const* rows = exchange_->rows(set, k);
   return perturbed_rows(
-      worker, item_table, items.size(), item_width_, [&](std::size_t j) { return rows[j]; },
+      worker, item_table, items.size(), item_width_, returns_rows(), [&](std::size_t j) { return rows[j]; },
       [&](std::size_t j) { return items[j]; }, item_gradients(k, 0), squares);
 }
 
@@ -67,6 +69,11 @@ tape::Matrix<float> PairwiseEngine::returned_items(int k, Worker& worker) const 
 void PairwiseEngine::perturb(std::uint32_t table, Index row, const float* gradient, double squares, int width,
                              float* delta) const {
   const int vector = padded(dim_);
+  if (adversary::is_l2_multiple(adversary_->perturbation)) {
+    const auto factors = adversary::l2_factors(
+        adversary_->perturbation, [gradient](int) { return gradient; }, 1, vector);
+    return step_along(delta, nullptr, gradient, factors[0], vector, width);
+  }
   const adversary::NoiseKey key{setup_.seed, table, row, static_cast<std::uint32_t>(step_),
                                 static_cast<std::uint32_t>(epoch_)};
   adversary::direction(adversary_->perturbation, gradient, key, dim_, vector, delta);

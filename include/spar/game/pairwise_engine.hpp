@@ -148,8 +148,8 @@ class PairwiseEngine {
   /// perturbation itself can be returned.
   bool returns_rows() const { return !setup_.pipeline; }
   template <class Row, class Id>
-  tape::Matrix<float> perturbed_rows(Worker& worker, std::uint32_t table, std::size_t count, int width, Row&& row,
-                                     Id&& id, const float* clean, double squares) const;
+  tape::Matrix<float> perturbed_rows(Worker& worker, std::uint32_t table, std::size_t count, int width, bool fused,
+                                     Row&& row, Id&& id, const float* clean, double squares) const;
   tape::Matrix<float> perturbed_users(int k, Worker& worker, double squares);
   tape::Matrix<float> perturbed_items(int k, Worker& worker, double squares);
   void clean_pass(int k, Worker& worker);
