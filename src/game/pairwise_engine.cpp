@@ -195,7 +195,7 @@ void PairwiseEngine::middle() {
 
 void PairwiseEngine::make_room(int set) {
   const auto at = static_cast<std::size_t>(set);
-  for (std::size_t channel = 0; channel < (adversary_ ? 2U : 1U); ++channel) {
+  for (std::size_t channel = 0; channel < (two_pushes_[at] ? 2U : 1U); ++channel) {
     item_gradients_[gradient_set(at)][channel].require(exchange_->asked_rows(set) *
                                                        static_cast<std::size_t>(item_width_));
   }

@@ -28,18 +28,21 @@ std::int64_t buffer_bytes(const Recipe& recipe, const RunPlan& plan, const table
                           const table::RowShape& item, int rank_shards, std::int64_t triples_per_shard) {
   const std::int64_t triples = triples_per_shard * rank_shards;
   const bool pipeline = recipe.integer("parallel.pipeline") == 1;
-  const bool two_passes = recipe.has("adversary.scope") && recipe.text("adversary.scope") != "sample";
+  const bool adversarial = recipe.has("adversary.scope");
+  const bool two_pushes = adversarial && recipe.text("adversary.scope") == "batch";
   const std::int64_t user_row = user.width() * 4;
   const std::int64_t item_row = item.width() * 4;
   const int sets = pipeline ? steps_in_flight : 1;
-  std::int64_t bytes = sets * 2 * triples * item_row * (two_passes ? 2 : 1);
-  if (two_passes || pipeline) bytes += sets * triples * user_row;
+  std::int64_t bytes = sets * 2 * triples * item_row * (two_pushes ? 2 : 1);
+  if (adversarial || pipeline) bytes += sets * triples * user_row;
   if (pipeline) bytes += steps_in_flight * triples * (user_row + 2 * item_row);
-  if (two_passes) bytes += 2 * triples * item_row;
-  if (plan.ranks > 1) bytes += 4 * triples * item_row * (two_passes ? 3 : 2);
-  constexpr std::int64_t words_per_triple =
-      3 * (3 * 4 + 8 + 2 * 8) + 2 * (4 * 4 + 3 * 8);  // micro-batches, slots, places, chains
-  return bytes + triples * words_per_triple;
+  if (two_pushes) bytes += 2 * triples * item_row;  // perturbations
+  if (plan.ranks > 1) bytes += 4 * triples * item_row * (two_pushes ? 3 : 2);
+  // Per set of steps in flight: the micro-batch, and for each of two items its places, contributions and sums; once:
+  // the lists that part own rows from others'.
+  constexpr std::int64_t bytes_per_triple =
+      steps_in_flight * (3 * 4 + 8 + 2 * 8 + 2 * (4 + 8 + 8 + 6 * 4 + 2 * 8)) + 2 * (12 + 16);
+  return bytes + triples * bytes_per_triple;
 }
 
 }  // namespace
@@ -82,7 +85,7 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   const std::int64_t steps = std::max<std::int64_t>(1, (data.counts[0] + plan.batch_size - 1) / plan.batch_size);
   const std::int64_t triples = (share(data.counts[0], 1, plan.shards) + steps - 1) / steps;
   plan.buffers =
-      buffer_bytes(recipe, plan, user, item, most_shards, triples) + items * 8;  // and the stamps of the item owners
+      buffer_bytes(recipe, plan, user, item, most_shards, triples) + items * 4;  // and the stamps of the item owners
   const double away = ranks == 1 ? 0.0 : static_cast<double>(ranks - 1) / ranks;
   const int row_messages = recipe.has("adversary.scope") && recipe.text("adversary.scope") == "batch" ? 4 : 2;
   plan.sent_per_step = static_cast<std::int64_t>(2.0 * away * static_cast<double>(triples * most_shards) *

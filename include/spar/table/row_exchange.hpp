@@ -74,7 +74,6 @@ class RowExchange {
   /// overwritten, in use until the set's and channel's next push) along the tree of each lane and starts sending the
   /// sums to their owners.
   void push(int set, int channel, float* gradients, std::int64_t step);
-  bool push_arrived() { return push_round_.test(); }
   /// Completes the sums at the owner, over the distinct rows that any shard asked for, in no particular order.
   void finish_push(int set, int channel, std::int64_t step);
   int touched(int set) const { return static_cast<int>(sets_[set].touched.size()); }
