@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
@@ -45,9 +44,8 @@ std::string_view IdMap::stored_text(std::uint64_t name) const {
 
 std::uint64_t IdMap::store(std::string_view text) {
   const std::uint64_t name = text_mark | arena_.size();
-  char* at = arena_.extend(text.size() + 1);
-  *at = static_cast<char>(text.size());
-  std::memcpy(at + 1, text.data(), text.size());
+  arena_.push_back(static_cast<char>(text.size()));
+  arena_.insert(arena_.end(), text.begin(), text.end());
   return name;
 }
 

@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -13,32 +12,6 @@
 /// Numbers the ids of one kind (users or items) in the order of their first appearance. The only memory of the importer
 /// that grows with the data: 8 bytes and 27 to 53 more in the hash table for a whole number, and the bytes of a text.
 namespace spar::data_tools {
-
-/// A vector on huge pages: random reads of a long one cost half as much.
-template <class T>
-class LongVector {
- public:
-  std::size_t size() const { return size_; }
-  const T* data() const { return values_.data(); }
-  const T& operator[](std::size_t k) const { return values_[k]; }
-  const T* begin() const { return values_.data(); }
-  const T* end() const { return values_.data() + size_; }
-  void push_back(T value) { *extend(1) = value; }
-  /// Room for `count` more values at the end.
-  T* extend(std::size_t count) {
-    if (size_ + count > values_.size()) {
-      Buffer<T> larger(std::max<std::size_t>(2 * (size_ + count), 64));
-      std::copy(begin(), end(), larger.data());
-      values_ = std::move(larger);
-    }
-    size_ += count;
-    return values_.data() + size_ - count;
-  }
-
- private:
-  Buffer<T> values_;
-  std::size_t size_ = 0;
-};
 
 class IdMap {
  public:
@@ -86,8 +59,8 @@ class IdMap {
   std::string what_;
   Table numbers_;
   Table texts_;
-  LongVector<std::uint64_t> names_;  ///< whole numbers, or text_mark | place in arena_
-  LongVector<char> arena_;           ///< texts, each behind its length in one byte
+  LargeVector<std::uint64_t> names_;  ///< whole numbers, or text_mark | place in arena_
+  LargeVector<char> arena_;           ///< texts, each behind its length in one byte
 };
 
 }  // namespace spar::data_tools
