@@ -157,6 +157,7 @@ void TrainingRun::build() {
   setup.l2 = recipe_.real("objective.l2");
   setup.l2_batch_mean = recipe_.text("objective.l2_form") == "batch_mean";
   setup.pipeline = recipe_.integer("parallel.pipeline") == 1;
+  setup.node_memory = recipe_.flag("parallel.node_memory");
   setup.deadline_seconds = recipe_.real("parallel.deadline_seconds");
   engine_ = std::make_unique<game::PairwiseEngine>(setup);
   validation_users_ = systems::choose_users(communicator_, model_.users->first_row(), model_.users->rows(),
@@ -319,9 +320,9 @@ game::TrainingHooks TrainingRun::hooks() {
                     epsilon, 100 * epsilon / std::max(user, 1e-30), 100 * epsilon / std::max(item, 1e-30),
                     epsilon > 0.5 * std::min(user, item) ? " (warning: more than half of a row)" : ""));
   };
-  hooks.stopped_early = [this](const std::string& stage, std::int64_t best) {
+  hooks.stopped_early = [this](const game::Stage& stage, std::int64_t best) {
     progress_.line(
-        fmt::format("early stop of {}: no gain in {} evaluations; best epoch {}", stage, plan_.patience, best));
+        fmt::format("early stop of {}: no gain in {} evaluations; best epoch {}", stage.name, stage.patience, best));
   };
   hooks.warn = [this](const std::string& sentence) { progress_.line("warning: " + sentence); };
   return hooks;

@@ -52,9 +52,13 @@ PairwiseEngine::PairwiseEngine(const PairwiseSetup& setup)
                             setup.items->total_rows(), setup.seed, setup.order_purpose, setup.negative_purpose)));
   }
   for (int w = 0; w < threads(); ++w) workers_.push_back(std::make_unique<Worker>());
-  exchange_ = std::make_unique<table::RowExchange>(*setup.communicator, setup.layout, *setup.items,
-                                                   static_cast<std::size_t>(2 * most_triples_), item_exchange_tag,
-                                                   setup.deadline_seconds, setup.pipeline);
+  exchange_ = std::make_unique<table::RowExchange>(
+      *setup.communicator, setup.layout, *setup.items,
+      table::ExchangeOptions{.most_rows_per_shard = static_cast<std::size_t>(2 * most_triples_),
+                             .tag = item_exchange_tag,
+                             .deadline_seconds = setup.deadline_seconds,
+                             .keep_own_rows = setup.pipeline,
+                             .node_memory = setup.node_memory});
   losses_.resize(shards_.size());
   perturbed_losses_.resize(shards_.size());
 }
@@ -195,10 +199,8 @@ void PairwiseEngine::middle() {
 
 void PairwiseEngine::make_room(int set) {
   const auto at = static_cast<std::size_t>(set);
-  for (std::size_t channel = 0; channel < (two_pushes_[at] ? 2U : 1U); ++channel) {
-    item_gradients_[gradient_set(at)][channel].require(exchange_->asked_rows(set) *
-                                                       static_cast<std::size_t>(item_width_));
-  }
+  for (int channel = 0; channel < (two_pushes_[at] ? 2 : 1); ++channel)
+    item_gradients_[static_cast<std::size_t>(channel)] = exchange_->gradient_room(set, channel);
   std::size_t users = 0;
   for (const auto& shard : shards_) {
     shard->users_before[at] = users;

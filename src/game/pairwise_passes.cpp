@@ -66,8 +66,8 @@ float* PairwiseEngine::user_gradients(const Shard& shard, int set) {
 
 float* PairwiseEngine::item_gradients(int k, int channel) {
   const int set = set_of(step_);
-  auto& buffer = item_gradients_[gradient_set(static_cast<std::size_t>(set))][static_cast<std::size_t>(channel)];
-  return buffer.data() + exchange_->rows_before(set, k) * static_cast<std::size_t>(item_width_);
+  return item_gradients_[static_cast<std::size_t>(channel)] +
+         exchange_->rows_before(set, k) * static_cast<std::size_t>(item_width_);
 }
 
 // The rows of local shard k travel from memory while the one before computes: users' values, items' values (`items`, or
@@ -177,8 +177,7 @@ void PairwiseEngine::batch_scope_step() {
 
 void PairwiseEngine::push_items(int set, int channel) {
   Stopwatch watch(seconds_.compute);
-  const auto at = gradient_set(static_cast<std::size_t>(set));
-  exchange_->push(set, channel, item_gradients_[at][static_cast<std::size_t>(channel)].data(), step_);
+  exchange_->push(set, channel, step_);
 }
 
 // The gradients of the clean loss. Without an adversary they are the step; with one they are kept, without penalty, for

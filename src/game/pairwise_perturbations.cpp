@@ -133,8 +133,8 @@ double PairwiseEngine::global_squares(int set) {
 
 // The perturbations of touched rows [begin, end), or the perturbed rows. Moves, per row: its values, its summed
 // gradient and the result once.
-void PairwiseEngine::perturb_touched_range(int set, int begin, int end, double squares) {
-  const auto out = [&](int t) { return item_deltas_.data() + static_cast<std::ptrdiff_t>(t) * item_width_; };
+void PairwiseEngine::perturb_touched_range(int set, int begin, int end, double squares, float* answers) {
+  const auto out = [&](int t) { return answers + static_cast<std::ptrdiff_t>(t) * item_width_; };
   const auto record = [&](int t) { return setup_.items->record(exchange_->row_of(set, t)); };
   const auto gradient = [&](int t) { return exchange_->total(set, 0, t); };
   if (!adversary::is_l2_multiple(adversary_->perturbation)) {
@@ -170,15 +170,15 @@ void PairwiseEngine::perturb_touched_range(int set, int begin, int end, double s
 void PairwiseEngine::perturb_touched_items(int set, double squares) {
   constexpr int rows_per_range = 512;
   const int touched = exchange_->touched(set);
-  item_deltas_.require(static_cast<std::size_t>(touched) * static_cast<std::size_t>(item_width_));
+  float* answers = exchange_->return_room(set);
   {
     Stopwatch watch(seconds_.compute);
     parallel_for((touched + rows_per_range - 1) / rows_per_range, [&](int r) {
-      perturb_touched_range(set, r * rows_per_range, std::min(touched, (r + 1) * rows_per_range), squares);
+      perturb_touched_range(set, r * rows_per_range, std::min(touched, (r + 1) * rows_per_range), squares, answers);
     });
   }
   Stopwatch watch(seconds_.communication);
-  exchange_->return_rows(set, item_deltas_.data(), step_);
+  exchange_->return_rows(set, step_);
 }
 
 }  // namespace spar::game

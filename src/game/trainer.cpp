@@ -82,7 +82,7 @@ void Trainer::resume(const ResumePoint& point) {
   // More epochs than the finished run had: the last stage goes on.
   const bool last_stage = progress_.stage + 1 == static_cast<int>(plan_.stages.size());
   if (progress_.finished && last_stage && progress_.epoch < stage().end_epoch &&
-      progress_.without_gain < std::max<std::int64_t>(1, plan_.patience)) {
+      progress_.without_gain < std::max<std::int64_t>(1, stage().patience)) {
     progress_.finished = false;
     progress_.stage_over = false;
   }
@@ -271,9 +271,9 @@ void Trainer::validate() {
     ++progress_.without_gain;
   }
   if (hooks_.validated) hooks_.validated(progress_.epoch, stage().name, value, gained);
-  if (plan_.patience > 0 && progress_.without_gain >= plan_.patience) {
+  if (stage().patience > 0 && progress_.without_gain >= stage().patience) {
     progress_.stage_over = true;
-    if (hooks_.stopped_early) hooks_.stopped_early(stage().name, best.epoch);
+    if (hooks_.stopped_early) hooks_.stopped_early(stage(), best.epoch);
   }
   if (gained) save();
 }

@@ -101,6 +101,8 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
 game::TrainingPlan plan_of(const Recipe& recipe) {
   game::TrainingPlan plan;
   plan.optimizer = optimizer_of(recipe);
+  plan.validate_every_epochs = recipe.integer("evaluate.every_epochs");
+  const std::int64_t patience = plan.validate_every_epochs > 0 ? recipe.integer("evaluate.patience") : 0;
   const std::int64_t epochs = recipe.integer("train.epochs");
   if (recipe.system() == "apr") {
     game::Adversary adversary;
@@ -123,14 +125,13 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
           "adversary.method = \"random\" draws each row on its own: it needs adversary.ball = \"row_l2\" or \"linf\"");
     }
     const std::int64_t pretrain = std::min(epochs, recipe.integer("game.pretrain_epochs"));
-    plan.stages.push_back({"bpr", pretrain, std::nullopt});
-    plan.stages.push_back({"apr", epochs, adversary});
+    plan.stages.push_back({"bpr", pretrain, std::nullopt, patience});
+    plan.stages.push_back(
+        {"apr", epochs, adversary, patience == 0 ? 0 : std::max(patience, recipe.integer("game.patience"))});
     plan.start_from_best = recipe.text("game.start_from") == "best";
   } else {
-    plan.stages.push_back({"bpr", epochs, std::nullopt});
+    plan.stages.push_back({"bpr", epochs, std::nullopt, patience});
   }
-  plan.validate_every_epochs = recipe.integer("evaluate.every_epochs");
-  plan.patience = plan.validate_every_epochs > 0 ? recipe.integer("evaluate.patience") : 0;
   plan.checkpoint_every_epochs = recipe.integer("checkpoint.every_epochs");
   plan.checkpoint_every_minutes = recipe.real("checkpoint.every_minutes");
   plan.checkpoints_kept = static_cast<int>(recipe.integer("checkpoint.keep"));

@@ -3,38 +3,24 @@
 #include <algorithm>
 #include <cstring>
 
+#include "exchange_lines.hpp"
 #include "pack_rows.hpp"
 
 #include "spar/base/error.hpp"
 
 namespace spar::table {
 
-namespace {
-
-constexpr std::size_t words_per_line = comm::line / sizeof(std::uint32_t);
-
-std::size_t lines_of_words(std::size_t words) {
-  return (words + words_per_line - 1) / words_per_line;
-}
-
-}  // namespace
-
 RowExchange::RowExchange(const comm::Communicator& communicator, const ShardLayout& layout, Table& table,
-                         std::size_t most_rows_per_shard, int tag, double deadline_seconds, bool keep_own_rows)
+                         const ExchangeOptions& options)
     : communicator_(communicator),
       layout_(layout),
       table_(table),
       rank_(communicator.rank()),
       ranks_(communicator.size()),
       width_(table.shape().width()),
-      keep_own_rows_(keep_own_rows),
-      most_rows_per_shard_(most_rows_per_shard),
-      stamps_(table.rows()),
-      id_round_(communicator, tag, "the ids of the next step", deadline_seconds),
-      slot_round_(communicator, tag + 1, "the places of pulled rows", deadline_seconds),
-      row_round_(communicator, tag + 2, "pulled rows", deadline_seconds),
-      push_round_(communicator, tag + 3, "pushed gradients", deadline_seconds),
-      return_round_(communicator, tag + 4, "perturbations", deadline_seconds) {
+      keep_own_rows_(options.keep_own_rows),
+      most_rows_per_shard_(options.most_rows_per_shard),
+      stamps_(table.rows()) {
   const Partition& partition = table.partition();
   for (int r = 0; r <= ranks_; ++r)
     bounds_.push_back(partition.begin(r == ranks_ ? layout.shards : layout.first_shard(r)));
@@ -51,30 +37,8 @@ RowExchange::RowExchange(const comm::Communicator& communicator, const ShardLayo
     const Lane& lane = lanes_[static_cast<std::size_t>(l)];
     for (int s = lane.subtree.begin; s < lane.subtree.end; ++s) lane_of_shard_.push_back(lane.index_in_rank);
   }
-  for (Set& s : sets_) {
-    s.asked.resize(static_cast<std::size_t>(ranks_));
-    s.asking.resize(static_cast<std::size_t>(ranks_));
-    s.lane_rows.resize(lanes_.size());
-    s.lane_touched.resize(lanes_.size());
-    s.return_outgoing.resize(static_cast<std::size_t>(ranks_));
-    s.return_incoming.resize(static_cast<std::size_t>(ranks_));
-    for (Push& push : s.pushes) {
-      push.outgoing.resize(static_cast<std::size_t>(ranks_));
-      push.incoming.resize(static_cast<std::size_t>(ranks_));
-    }
-    for (int r = 0; r < ranks_; ++r) {
-      s.asked[static_cast<std::size_t>(r)].lane_ids.resize(static_cast<std::size_t>(lanes_of(rank_)));
-      s.asked[static_cast<std::size_t>(r)].lane_distinct.resize(static_cast<std::size_t>(lanes_of(rank_)));
-      s.asking[static_cast<std::size_t>(r)].lane_ids.resize(static_cast<std::size_t>(lanes_of(r)));
-      s.asking[static_cast<std::size_t>(r)].lane_distinct.resize(static_cast<std::size_t>(lanes_of(r)));
-    }
-  }
-}
-
-// An id message begins with the flags and the number of ids of each lane of the sender; a slot message with the number
-// of distinct rows of each.
-std::size_t RowExchange::header_lines(int rank) const {
-  return lines_of_words(1 + static_cast<std::size_t>(lanes_of(rank)));
+  size_lists();
+  share_rooms(options);
 }
 
 // A guess from the mean, mended where ranks hold unequal blocks.
@@ -99,10 +63,10 @@ void RowExchange::reset_lists(Set& s, std::span<const std::span<const Index>> wa
   const std::size_t header = header_lines(rank_) * words_per_line;
   for (int r = 0; r < ranks_; ++r) {
     if (r == rank_) continue;
-    Peer& peer = s.asked[static_cast<std::size_t>(r)];
-    peer.ids.require(header + (total + words_per_line));
-    peer.count = 0;
-    std::fill(peer.lane_ids.begin(), peer.lane_ids.end(), 0);
+    Asked& asked = s.asked[static_cast<std::size_t>(r)];
+    asked.ids.require(header + total);
+    asked.count = 0;
+    std::fill(asked.lane_ids.begin(), asked.lane_ids.end(), 0);
   }
 }
 
@@ -144,10 +108,10 @@ void RowExchange::collect_lane(Set& s, std::span<const std::span<const Index>> w
   for (std::size_t k = 0; k < foreign; ++k) {
     const auto [c, row] = foreign_wanted_[k];
     const auto owner = static_cast<std::size_t>(owner_of(row));
-    Peer& peer = s.asked[owner];
-    s.foreign.push_back({c, static_cast<std::uint32_t>(owner), static_cast<std::uint32_t>(peer.count)});
-    peer.ids[header_lines(rank_) * words_per_line + peer.count++] = static_cast<std::uint32_t>(row - bounds_[owner]);
-    ++peer.lane_ids[lane];
+    Asked& asked = s.asked[owner];
+    s.foreign.push_back({c, static_cast<std::uint32_t>(owner), static_cast<std::uint32_t>(asked.count)});
+    asked.ids[header_lines(rank_) * words_per_line + asked.count++] = static_cast<std::uint32_t>(row - bounds_[owner]);
+    ++asked.lane_ids[lane];
   }
 }
 
@@ -178,38 +142,37 @@ void RowExchange::request(int set, std::span<const std::span<const Index>> wante
   Set& s = sets_[static_cast<std::size_t>(set)];
   s.flags = flags;
   // The buffers of this set's last request are free: its rows have been received since.
-  id_round_.wait(step);
+  id_round_->wait(step);
   collect_ids(s, wanted);
   if (ranks_ > 1) send_ids(s);
 }
 
 void RowExchange::send_ids(Set& s) {
+  for (int r = 0; r < ranks_; ++r) {
+    if (r == rank_) continue;
+    Asking& asking = s.asking[static_cast<std::size_t>(r)];
+    const std::size_t room = most_id_lines(r);
+    if (!near(r)) asking.ids_room.require(room * words_per_line);
+    id_round_->receive(r, asking.ids_room.data(), room);
+  }
   const std::size_t header = header_lines(rank_);
   for (int r = 0; r < ranks_; ++r) {
     if (r == rank_) continue;
-    Peer& asking = s.asking[static_cast<std::size_t>(r)];
-    const std::size_t room =
-        header_lines(r) + lines_of_words(most_rows_per_shard_ * static_cast<std::size_t>(layout_.shard_count(r)));
-    asking.ids.require(room * words_per_line);
-    id_round_.receive(r, asking.ids.data(), room);
-  }
-  for (int r = 0; r < ranks_; ++r) {
-    if (r == rank_) continue;
-    Peer& asked = s.asked[static_cast<std::size_t>(r)];
+    Asked& asked = s.asked[static_cast<std::size_t>(r)];
     asked.ids[0] = s.flags;
     for (std::size_t l = 0; l < asked.lane_ids.size(); ++l)
       asked.ids[1 + l] = static_cast<std::uint32_t>(asked.lane_ids[l]);
     const std::size_t lines = header + lines_of_words(asked.count);
-    id_round_.send(r, asked.ids.data(), lines);
+    id_round_->send(r, asked.ids.data(), lines);
     bytes_sent_ += static_cast<std::int64_t>(lines * comm::line);
   }
 }
 
 void RowExchange::progress() {
-  id_round_.test();
-  slot_round_.test();
-  row_round_.test();
-  push_round_.test();
+  id_round_->test();
+  slot_round_->test();
+  row_round_->test();
+  push_round_->test();
 }
 
 void RowExchange::find_distinct(Set& s, int lane, const std::uint32_t* ids, std::uint32_t* slots, std::size_t count) {
@@ -236,10 +199,11 @@ void RowExchange::find_touched(Set& s) {
   }
   constexpr std::size_t ahead = 16;
   stamps_.start();
-  s.touched.clear();
   std::size_t most = 0;
   for (const auto& rows : s.lane_rows) most += rows.size();
   s.lane_sums.reset(most);
+  s.touched.resize(most + 1);
+  std::size_t touched = 0;
   std::int32_t contribution = 0;
   for (std::size_t l = 0; l < lanes_.size(); ++l) {
     const auto& rows = s.lane_rows[l];
@@ -249,54 +213,57 @@ void RowExchange::find_touched(Set& s) {
       if (k + ahead < rows.size()) stamps_.fetch_early(rows[k + ahead]);
       bool fresh = false;
       indices[k] = stamps_.find(rows[k], fresh);
-      if (fresh) s.touched.push_back(rows[k]);
+      s.touched[touched] = rows[k];
+      touched += fresh ? 1 : 0;
       s.lane_sums.add(static_cast<int>(indices[k]), contribution, lanes_[l].subtree.begin, fresh);
     }
   }
+  s.touched.resize(touched);
 }
 
-// Finds the rows that are distinct in each lane of a requester and starts sending their slots.
+// Finds the rows that are distinct in each lane of a requester and starts giving it their slots.
 void RowExchange::answer(Set& s, int requester) {
-  Peer& peer = s.asking[static_cast<std::size_t>(requester)];
+  Asking& asking = s.asking[static_cast<std::size_t>(requester)];
+  asking.ids = reinterpret_cast<const std::uint32_t*>(id_round_->arrived(requester));
   const std::size_t header = header_lines(requester) * words_per_line;
-  peer.count = 0;
-  for (std::size_t l = 0; l < peer.lane_ids.size(); ++l) {
-    peer.lane_ids[l] = static_cast<std::int32_t>(peer.ids[1 + l]);
-    peer.count += peer.ids[1 + l];
+  asking.count = 0;
+  for (std::size_t l = 0; l < asking.lane_ids.size(); ++l) {
+    asking.lane_ids[l] = static_cast<std::int32_t>(asking.ids[1 + l]);
+    asking.count += asking.ids[1 + l];
   }
-  peer.slots.require(header + peer.count + words_per_line);
-  peer.distinct = 0;
+  std::uint32_t* slots = asking.slots.require(header + asking.count);
+  asking.distinct = 0;
   // Within a message ids stand in the order of shards, so lane after lane.
   std::size_t begin = header;
-  for (std::size_t l = 0; l < peer.lane_ids.size(); ++l) {
+  for (std::size_t l = 0; l < asking.lane_ids.size(); ++l) {
     const int lane = lane_begin_[static_cast<std::size_t>(requester)] + static_cast<int>(l);
-    const auto count = static_cast<std::size_t>(peer.lane_ids[l]);
-    find_distinct(s, lane, peer.ids.data() + begin, peer.slots.data() + begin, count);
+    const auto count = static_cast<std::size_t>(asking.lane_ids[l]);
+    find_distinct(s, lane, asking.ids + begin, slots + begin, count);
     begin += count;
-    peer.lane_distinct[l] = static_cast<std::int32_t>(s.lane_rows[static_cast<std::size_t>(lane)].size());
-    peer.distinct += static_cast<std::size_t>(peer.lane_distinct[l]);
+    asking.lane_distinct[l] = static_cast<std::int32_t>(s.lane_rows[static_cast<std::size_t>(lane)].size());
+    asking.distinct += static_cast<std::size_t>(asking.lane_distinct[l]);
   }
-  peer.slots[0] = 0;
-  for (std::size_t l = 0; l < peer.lane_ids.size(); ++l)
-    peer.slots[1 + l] = static_cast<std::uint32_t>(peer.lane_distinct[l]);
-  Peer& asked = s.asked[static_cast<std::size_t>(requester)];
-  const std::size_t own_header = header_lines(rank_);
-  asked.slots.require((own_header + lines_of_words(asked.count)) * words_per_line);
-  slot_round_.receive(requester, asked.slots.data(), own_header + lines_of_words(asked.count));
-  const std::size_t lines = header_lines(requester) + lines_of_words(peer.count);
-  slot_round_.send(requester, peer.slots.data(), lines);
+  slots[0] = 0;
+  for (std::size_t l = 0; l < asking.lane_ids.size(); ++l)
+    slots[1 + l] = static_cast<std::uint32_t>(asking.lane_distinct[l]);
+  Asked& asked = s.asked[static_cast<std::size_t>(requester)];
+  const std::size_t room = header_lines(rank_) + lines_of_words(asked.count);
+  if (!near(requester)) asked.slots_room.require(room * words_per_line);
+  slot_round_->receive(requester, asked.slots_room.data(), room);
+  const std::size_t lines = header_lines(requester) + lines_of_words(asking.count);
+  slot_round_->send(requester, slots, lines);
   bytes_sent_ += static_cast<std::int64_t>(lines * comm::line);
 }
 
 RowExchange::Flags RowExchange::serve(int set, std::int64_t step) {
   Set& s = sets_[static_cast<std::size_t>(set)];
-  id_round_.wait(step);
-  slot_round_.wait(step);
+  id_round_->wait(step);
+  slot_round_->wait(step);
   Flags flags = s.flags;
   for (int r = 0; r < ranks_; ++r) {
     if (r == rank_) continue;
-    flags |= s.asking[static_cast<std::size_t>(r)].ids[0];
     answer(s, r);
+    flags |= s.asking[static_cast<std::size_t>(r)].ids[0];
   }
   find_touched(s);
   return flags;
@@ -304,22 +271,24 @@ RowExchange::Flags RowExchange::serve(int set, std::int64_t step) {
 
 void RowExchange::send_rows(int set, std::int64_t step) {
   Set& s = sets_[static_cast<std::size_t>(set)];
-  row_round_.wait(step);
+  auto& rooms = sets_[room_set(set)];
+  row_round_->wait(step);
   for (int r = 0; r < ranks_; ++r) {
     if (r == rank_) continue;
-    Peer& asked = s.asked[static_cast<std::size_t>(r)];
-    asked.rows.require(asked.count * static_cast<std::size_t>(width_));
-    row_round_.receive(r, asked.rows.data(), asked.count * lines_per_row());
-    Peer& asking = s.asking[static_cast<std::size_t>(r)];
-    asking.rows.require(asking.distinct * static_cast<std::size_t>(width_));
-    float* out = asking.rows.data();
-    for (int l = lane_begin_[static_cast<std::size_t>(r)]; l < lane_begin_[static_cast<std::size_t>(r) + 1]; ++l) {
+    const auto at = static_cast<std::size_t>(r);
+    Asked& asked = s.asked[at];
+    if (!near(r)) asked.rows_room.require(asked.count * static_cast<std::size_t>(width_));
+    row_round_->receive(r, asked.rows_room.data(), asked.count * lines_per_row());
+    const Asking& asking = s.asking[at];
+    float* const begin = rooms.asking[at].rows.require(asking.distinct * static_cast<std::size_t>(width_));
+    float* out = begin;
+    for (int l = lane_begin_[at]; l < lane_begin_[at + 1]; ++l) {
       const auto& rows = s.lane_rows[static_cast<std::size_t>(l)];
       pack_rows(out, rows.size(), width_, [&](std::size_t k) { return table_.record(rows[k]); });
       out += rows.size() * static_cast<std::size_t>(width_);
     }
-    row_round_.send(r, asking.rows.data(), asking.distinct * lines_per_row());
-    bytes_sent_ += static_cast<std::int64_t>(asking.distinct * lines_per_row() * comm::line);
+    row_round_->send(r, begin, asking.distinct * lines_per_row());
+    bytes_sent_ += static_cast<std::int64_t>(asking.distinct * row_bytes());
   }
 }
 
@@ -355,7 +324,7 @@ void RowExchange::assign_slots(Set& s) {
 void RowExchange::place_foreign_rows(Set& s) {
   for (const Foreign& f : s.foreign) {
     const std::int32_t place = s.slot[f.contribution] - s.slot_begin[f.owner];
-    s.rows[f.contribution] = s.asked[f.owner].rows.data() + static_cast<std::ptrdiff_t>(place) * width_;
+    s.rows[f.contribution] = s.asked[f.owner].rows + static_cast<std::ptrdiff_t>(place) * width_;
   }
 }
 
@@ -372,11 +341,13 @@ void RowExchange::copy_own_rows(Set& s) {
 
 void RowExchange::receive_rows(int set, std::int64_t step) {
   Set& s = sets_[static_cast<std::size_t>(set)];
-  slot_round_.wait(step);
-  row_round_.wait(step);
+  slot_round_->wait(step);
+  row_round_->wait(step);
   for (int r = 0; r < ranks_; ++r) {
     if (r == rank_) continue;
-    Peer& asked = s.asked[static_cast<std::size_t>(r)];
+    Asked& asked = s.asked[static_cast<std::size_t>(r)];
+    asked.slots = reinterpret_cast<const std::uint32_t*>(slot_round_->arrived(r));
+    asked.rows = reinterpret_cast<const float*>(row_round_->arrived(r));
     asked.distinct = 0;
     for (std::size_t l = 0; l < asked.lane_distinct.size(); ++l) {
       asked.lane_distinct[l] = static_cast<std::int32_t>(asked.slots[1 + l]);

@@ -99,6 +99,7 @@ BOOST_AUTO_TEST_CASE(free_settings_are_those_that_may_change_when_a_run_goes_on)
                                        "checkpoint.every_minutes",
                                        "checkpoint.every_epochs",
                                        "checkpoint.keep",
+                                       "parallel.node_memory",
                                        "parallel.threads",
                                        "parallel.deadline_seconds"};
   BOOST_TEST((free == expected));

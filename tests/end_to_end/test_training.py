@@ -44,6 +44,14 @@ class SameBits(Scratch):
         self.train("apr", "busy", *common, *settings(evaluate__every_epochs=1, checkpoint__every_epochs=1, parallel__threads=2), ranks=2)
         self.assertEqual(self.exported("busy"), expected)
 
+    def test_ranks_that_read_in_place_and_ranks_that_send_messages_give_the_same_bytes(self):
+        short = settings(train__epochs=2, game__pretrain_epochs=1)
+        results = []
+        for name, node_memory in (("in-place", "true"), ("messages", "false")):
+            self.train("apr", name, *short, *settings(parallel__node_memory=node_memory), ranks=3)
+            results.append(self.exported(name))
+        self.assertEqual(*results)
+
     def test_popularity_counts_alike_on_any_number_of_ranks(self):
         self.check(self.data, "popularity")
 

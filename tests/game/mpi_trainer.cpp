@@ -272,6 +272,23 @@ BOOST_AUTO_TEST_CASE(a_stage_ends_when_its_validations_stop_gaining_and_the_next
   BOOST_TEST((last.at_stage.at("apr") == last.at_validation.at(4)));
 }
 
+// APR's second stage dips before it gains: it may be given more time than the first.
+BOOST_AUTO_TEST_CASE(each_stage_waits_for_a_gain_as_long_as_its_own_patience_says) {
+  const auto world = comm::Communicator::world();
+  const test::SharedFolder folder(world);
+  ToyPlan plan;
+  plan.stages = {{"bpr", 6, std::nullopt, 1}, {"apr", 9, adversary_of(Scope::batch), 3}};
+  plan.validate_every = 1;
+  const std::map<std::int64_t, double> scores{{1, 0.5}, {2, 0.4}, {3, 0.3}, {4, 0.2}, {5, 0.2}, {6, 0.6}, {7, 0.5}};
+  plan.score = [&](std::int64_t epoch) { return epoch > 7 ? 0.1 : scores.at(epoch); };
+  const Told told = test::train(world, settings_of(false), plan, folder.file("run"));
+  const std::vector<std::string> expected{"begin bpr",       "bpr 1 best",    "bpr 2 no gain", "stop bpr, best 1",
+                                          "begin apr",       "apr 3 best",    "apr 4 no gain", "apr 5 no gain",
+                                          "apr 6 best",      "apr 7 no gain", "apr 8 no gain", "apr 9 no gain",
+                                          "stop apr, best 6"};
+  BOOST_TEST(told.events == expected, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(a_stop_between_best_and_early_stop_changes_neither_schedule_nor_bits) {
   const auto world = comm::Communicator::world();
   const ToySettings settings = settings_of(false);

@@ -65,7 +65,7 @@ inline Told train(const comm::Communicator& world, const ToySettings& settings, 
   plan.optimizer = settings.optimizer;
   plan.start_from_best = toy.start_from_best;
   plan.validate_every_epochs = toy.validate_every;
-  plan.patience = toy.patience;
+  for (game::Stage& stage : plan.stages) stage.patience = std::max(stage.patience, toy.patience);
   plan.checkpoint_every_epochs = toy.checkpoint_every;
   plan.checkpoint_every_minutes = toy.checkpoint_every_step ? 1e-12 : 0;
   plan.checkpoints_kept = toy.kept;
@@ -89,8 +89,8 @@ inline Told train(const comm::Communicator& world, const ToySettings& settings, 
     told.events.push_back("begin " + stage.name);
     if (look_inside) told.at_stage[stage.name] = values_of(game);
   };
-  hooks.stopped_early = [&](const std::string& stage, std::int64_t best) {
-    told.events.push_back("stop " + stage + ", best " + std::to_string(best));
+  hooks.stopped_early = [&](const game::Stage& stage, std::int64_t best) {
+    told.events.push_back("stop " + stage.name + ", best " + std::to_string(best));
   };
   game::Trainer trainer(world, *game.engine, game.users, game.items, game.layout, plan, place, hooks);
   try {

@@ -103,14 +103,19 @@ class WholeTable {
 /// One rank's side of the case.
 class ExchangeRank {
  public:
-  ExchangeRank(const comm::Communicator& communicator, const ExchangeCase& c, bool copy_own_rows)
+  ExchangeRank(const comm::Communicator& communicator, const ExchangeCase& c, bool copy_own_rows, bool node_memory)
       : case_(c),
         layout_{c.shards, communicator.size()},
         first_shard_(layout_.first_shard(communicator.rank())),
         local_shards_(layout_.shard_count(communicator.rank())),
         table("item", c.rows, layout_, communicator.rank(), c.shape(), {.rule = optim::Rule::sgd}),
         whole(c),
-        exchange(communicator, layout_, table, static_cast<std::size_t>(c.most), 16, 60.0, copy_own_rows) {
+        exchange(communicator, layout_, table,
+                 {.most_rows_per_shard = static_cast<std::size_t>(c.most),
+                  .tag = 16,
+                  .deadline_seconds = 60.0,
+                  .keep_own_rows = copy_own_rows,
+                  .node_memory = node_memory}) {
     whole.fill(table);
   }
 
@@ -140,15 +145,14 @@ class ExchangeRank {
   }
 
   void push(std::int64_t step, int channel) {
-    auto& rows = gradients_[static_cast<std::size_t>(set(step) * 2 + channel)];
-    rows.clear();
+    float* out = exchange.gradient_room(set(step), channel);
     for (int k = 0; k < local_shards(); ++k) {
       for (const Index row : case_.wanted(step, first_shard_ + k)) {
         const FloatRow one = case_.gradient(step, channel, first_shard_ + k, row);
-        rows.insert(rows.end(), one.begin(), one.end());
+        out = std::copy(one.begin(), one.end(), out);
       }
     }
-    exchange.push(set(step), channel, rows.data(), step);
+    exchange.push(set(step), channel, step);
   }
 
   /// Totals that are not the slow tree's, rows too many and rows too few.
@@ -185,7 +189,6 @@ class ExchangeRank {
   ShardLayout layout_;
   int first_shard_;
   int local_shards_;
-  std::array<FloatRow, 6> gradients_;  // by set and channel
 
  public:
   table::Table table;

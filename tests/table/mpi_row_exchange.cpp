@@ -26,17 +26,19 @@ constexpr int steps = 8;
 
 const auto all_cases = boost::unit_test::data::xrange(std::size(cases));
 const auto thread_counts = boost::unit_test::data::make({1, 2});
+// Ranks of one node read each other's memory, or all goes by message.
+const auto transports = boost::unit_test::data::make({true, false});
 
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(row_exchange)
 
-BOOST_DATA_TEST_CASE(pulled_rows_and_pushed_sums_are_those_of_one_process, all_cases* thread_counts, which,
-                     thread_count) {
+BOOST_DATA_TEST_CASE(pulled_rows_and_pushed_sums_are_those_of_one_process, all_cases* thread_counts* transports, which,
+                     thread_count, node_memory) {
   set_threads(thread_count);
   const auto world = comm::Communicator::world();
   const ExchangeCase& c = cases[which];
-  ExchangeRank mine(world, c, false);
+  ExchangeRank mine(world, c, false, node_memory);
   const auto width = static_cast<std::size_t>(c.shape().width());
   mine.request(0, 0);
   BOOST_TEST(mine.exchange.serve(0, 0) == 0U);
@@ -55,11 +57,11 @@ BOOST_DATA_TEST_CASE(pulled_rows_and_pushed_sums_are_those_of_one_process, all_c
     BOOST_TEST(mine.wrong_totals(step, 0) == 0);
 
     // What the owner makes of a sum comes back to whoever asked for the row.
-    std::vector<float> answers;
+    float* answers = mine.exchange.return_room(set);
     for (int t = 0; t < mine.exchange.touched(set); ++t) {
-      for (std::size_t k = 0; k < width; ++k) answers.push_back(3.0F * mine.exchange.total(set, 0, t)[k]);
+      for (std::size_t k = 0; k < width; ++k) *answers++ = 3.0F * mine.exchange.total(set, 0, t)[k];
     }
-    mine.exchange.return_rows(set, answers.data(), step);
+    mine.exchange.return_rows(set, step);
     const auto sums = c.sums(step, 0);
     std::int64_t wrong = 0;
     for (int k = 0; k < mine.local_shards(); ++k) {
@@ -90,10 +92,11 @@ BOOST_DATA_TEST_CASE(pulled_rows_and_pushed_sums_are_those_of_one_process, all_c
 }
 
 // The order of pipeline = 1: while step s computes, the sums of step s - 1 are applied and the rows of s + 1 leave.
-BOOST_DATA_TEST_CASE(with_a_pipeline_every_row_is_as_it_was_after_the_push_before_the_last, all_cases, which) {
+BOOST_DATA_TEST_CASE(with_a_pipeline_every_row_is_as_it_was_after_the_push_before_the_last, all_cases* transports,
+                     which, node_memory) {
   const auto world = comm::Communicator::world();
   const ExchangeCase& c = cases[which];
-  ExchangeRank mine(world, c, true);
+  ExchangeRank mine(world, c, true, node_memory);
   mine.request(0, 0);
   mine.exchange.serve(0, 0);
   mine.exchange.send_rows(0, 0);
@@ -124,11 +127,11 @@ BOOST_DATA_TEST_CASE(with_a_pipeline_every_row_is_as_it_was_after_the_push_befor
 
 // A training that stops or diverges inside an epoch leaves with rows and sums under way; they must not arrive in memory
 // that serves something else by then.
-BOOST_AUTO_TEST_CASE(an_exchange_that_ends_with_messages_in_flight_waits_for_them) {
+BOOST_DATA_TEST_CASE(an_exchange_that_ends_with_messages_in_flight_waits_for_them, transports, node_memory) {
   const auto world = comm::Communicator::world();
   const ExchangeCase& c = cases[5];
   for (int round = 0; round < 20; ++round) {
-    ExchangeRank mine(world, c, true);
+    ExchangeRank mine(world, c, true, node_memory);
     mine.request(0, 0);
     mine.exchange.serve(0, 0);
     mine.exchange.send_rows(0, 0);
@@ -142,10 +145,10 @@ BOOST_AUTO_TEST_CASE(an_exchange_that_ends_with_messages_in_flight_waits_for_the
   for (const auto& part : world.exchange(nothing)) BOOST_TEST(part.empty());
 }
 
-BOOST_AUTO_TEST_CASE(one_rank_sends_nothing_and_several_send_whole_rows_once) {
+BOOST_DATA_TEST_CASE(one_rank_sends_nothing_and_several_send_whole_rows_once, transports, node_memory) {
   const auto world = comm::Communicator::world();
   const ExchangeCase& c = cases[1];
-  ExchangeRank mine(world, c, false);
+  ExchangeRank mine(world, c, false, node_memory);
   mine.request(0, 0);
   mine.exchange.serve(0, 0);
   mine.exchange.send_rows(0, 0);

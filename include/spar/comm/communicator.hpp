@@ -77,6 +77,7 @@ class Communicator {
 
  private:
   friend class MessageRound;
+  friend class NodeMemory;
   struct Handle;
   explicit Communicator(std::unique_ptr<Handle> handle);
   std::unique_ptr<Handle> handle_;

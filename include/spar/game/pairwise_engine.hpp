@@ -44,6 +44,7 @@ struct PairwiseSetup {
   double l2 = 0.0;
   bool l2_batch_mean = false;  ///< APR's regulariser: a mean over batch and columns instead of a sum over occurrences
   bool pipeline = false;
+  bool node_memory = true;  ///< ranks of one node read each other's rows in place
   double deadline_seconds = 600;
   Purpose order_purpose = Purpose::shuffle;
   Purpose negative_purpose = Purpose::negatives;
@@ -159,7 +160,7 @@ class PairwiseEngine {
   const float* user_row(const Shard& shard, std::size_t j) const;
   void hand_over_users(const Shard& shard, tape::Tape<float>& tape, const float* gradients);
   void perturb(std::uint32_t table, Index row, const float* gradient, double squares, int width, float* delta) const;
-  void perturb_touched_range(int set, int begin, int end, double squares);
+  void perturb_touched_range(int set, int begin, int end, double squares, float* answers);
   void perturb_touched_items(int set, double squares);
   double direction_square(std::uint32_t table, Index row, const float* gradient) const;
   double shard_squares(int k);
@@ -183,13 +184,11 @@ class PairwiseEngine {
   std::vector<std::uint8_t> moved_users_;  // dense Adam: rows that the step has touched
   std::vector<std::uint8_t> moved_items_;
   std::vector<std::span<const Index>> wanted_;
-  // Gradients of the item rows that the shards asked for, shard after shard; channel 0 clean or whole, channel 1 at the
-  // perturbed rows. Without pipeline one of each serves all steps: gradient_set().
-  std::array<std::array<Buffer<float>, 2>, sets> item_gradients_;
+  // Of the step's item rows by channel: 0 clean or whole, 1 at the perturbed rows; in the exchange's rooms.
+  std::array<float*, 2> item_gradients_{};
   // Of the distinct users, shard after shard, where a later phase of the step needs them.
   std::array<Buffer<float>, sets> user_gradients_;
   std::vector<store::PendingRows> restored_pending_;
-  Buffer<float> item_deltas_;
   std::int64_t epoch_ = 0;
   std::int64_t step_ = 0;
   std::int64_t step_count_ = 0;

@@ -19,6 +19,7 @@ struct Stage {
   std::string name;
   std::int64_t end_epoch = 0;
   std::optional<Adversary> adversary;
+  std::int64_t patience = 0;  ///< validations without gain that end the stage; 0: none does
 };
 
 struct TrainingPlan {
@@ -26,7 +27,6 @@ struct TrainingPlan {
   optim::OptimizerSettings optimizer;
   bool start_from_best = true;  ///< a later stage starts from the best state of the one before (else from its last)
   std::int64_t validate_every_epochs = 0;  ///< 0: never
-  std::int64_t patience = 0;               ///< validations without gain that end a stage; 0: none does
   std::int64_t checkpoint_every_epochs = 0;
   double checkpoint_every_minutes = 10;
   int checkpoints_kept = 2;
@@ -71,7 +71,7 @@ struct TrainingHooks {
   std::function<void(std::int64_t epoch, const store::SaveReport&)> saved;
   std::function<void(const Stage&)> stage_begins;
   std::function<void(const std::string& sentence)> warn;
-  std::function<void(const std::string& stage, std::int64_t best_epoch)> stopped_early;
+  std::function<void(const Stage& stage, std::int64_t best_epoch)> stopped_early;
   /// Bytes of the log to be recorded in a checkpoint, on rank 0 / the number recorded by the checkpoint that the
   /// training goes on from (0: a new run); before anything is logged.
   std::function<std::int64_t()> log_length;

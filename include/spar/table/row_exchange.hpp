@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "spar/base/sharding.hpp"
 #include "spar/comm/communicator.hpp"
 #include "spar/comm/message_round.hpp"
+#include "spar/comm/node_memory.hpp"
 #include "spar/table/contributions.hpp"
 #include "spar/table/row_stamps.hpp"
 #include "spar/table/table.hpp"
@@ -18,25 +20,33 @@
 ///   request(s+1)   each shard names the distinct rows it will need       4 bytes a row named
 ///   serve(s+1)     the owner finds the rows that are distinct per subtree, answers with slots      4 bytes a row named
 ///   send_rows(s), receive_rows(s)                                    width floats a distinct row
-///   push(s, c, gradients), finish_push(s, c)                         width floats a distinct row
+///   gradient_room(s, c), push(s, c), finish_push(s, c)               width floats a distinct row
 ///   total(s, c, t), row_of(s, t)                                     the owner's sums, ready for the optimiser
-/// What a rank has for itself is never copied nor sent. Requests of the next step travel while the current one
-/// computes, and with pipeline = 1 the pushes of the step before (three sets). A step may push twice (channels 0 and 1:
-/// clean gradients, then those at the perturbed rows) and have rows returned in between.
+/// What a rank has for itself is never copied nor sent. Between ranks of one node, lists and rows are read in place
+/// (comm::NodeMemory): the owner copies pulled rows side by side once, gradients and returned rows are not copied at
+/// all, only told by 4 bytes each. Requests of the next step travel while the current one computes, and with
+/// pipeline = 1 the pushes of the step before (three sets). A step may push twice (channels 0 and 1: clean gradients,
+/// then those at the perturbed rows) and have rows returned in between.
 ///
 /// A *lane* is one maximal aligned subtree of a rank's shards (base/sharding.hpp): the unit that asks, and for which
 /// one partial sum a row is sent back. The owner completes the shard tree over the lanes, so a sum is the same bits on
 /// any launch.
 namespace spar::table {
 
+struct ExchangeOptions {
+  std::size_t most_rows_per_shard = 0;  ///< that any shard of any rank ever asks for in one step
+  int tag = 16;                         ///< >= 16, in steps of 8: keeps the exchanges of several tables apart
+  double deadline_seconds = 600;        ///< ends a hopeless wait
+  bool keep_own_rows = false;  ///< receive_rows() copies the rank's own rows, too, so that they stay as they were while
+                               ///< updates follow, and gradients of three steps are in flight (pipeline = 1)
+  bool node_memory = true;     ///< ranks of one node read each other's memory in place
+};
+
 class RowExchange {
  public:
-  /// `most_rows_per_shard`: the most rows that any shard of any rank ever asks for in one step; the same on every rank.
-  /// `tag` (>= 16, in steps of 8) keeps the exchanges of several tables apart; `deadline_seconds` ends a hopeless wait;
-  /// `keep_own_rows`: receive_rows() copies the rank's own rows, too, so that they stay as they were while updates
-  /// follow (pipeline = 1).
+  /// Collective; the options are the same on every rank.
   RowExchange(const comm::Communicator& communicator, const ShardLayout& layout, Table& table,
-              std::size_t most_rows_per_shard, int tag, double deadline_seconds, bool keep_own_rows);
+              const ExchangeOptions& options);
 
   /// Steps that may be in flight together: one whose gradients travel, one that computes, one whose rows are fetched.
   static constexpr int sets = 3;
@@ -70,48 +80,73 @@ class RowExchange {
   std::size_t rows_before(int set, int k) const {
     return sets_[static_cast<std::size_t>(set)].shard_begin[static_cast<std::size_t>(k)];
   }
-  /// Sums the gradients (for the j-th row that local shard k asked for at gradients[(rows_before(k) + j) * width];
-  /// overwritten, in use until the set's and channel's next push) along the tree of each lane and starts sending the
-  /// sums to their owners.
-  void push(int set, int channel, float* gradients, std::int64_t step);
+  /// Where the set's gradients of this channel are written before push(): for the j-th row that local shard k asked
+  /// for at (rows_before(k) + j) * width. One room serves all sets unless rows are kept (pipeline): then each has its
+  /// own.
+  float* gradient_room(int set, int channel);
+  /// Sums those gradients along the tree of each lane, in place, and gives the sums to their owners. The room is in use
+  /// until rows of the step after it have been received.
+  void push(int set, int channel, std::int64_t step);
   /// Completes the sums at the owner, over the distinct rows that any shard asked for, in no particular order.
   void finish_push(int set, int channel, std::int64_t step);
   int touched(int set) const { return static_cast<int>(sets_[set].touched.size()); }
   /// The local row of this rank's table.
   Index row_of(int set, int t) const { return sets_[set].touched[static_cast<std::size_t>(t)]; }
-  /// The sum of all gradients of that row, `width` floats; may be overwritten; valid until the set's and channel's next
-  /// push.
+  /// The sum of all gradients of that row, `width` floats; may be overwritten; valid until rows of the next step are
+  /// sent.
   float* total(int set, int channel, int t) const {
     return sets_[set].pushes[channel].totals[static_cast<std::size_t>(t)];
   }
 
-  /// Sends one row for each touched row back to all that asked for it (perturbations): values[t * width ..]. Blocking.
-  /// returned() is then valid like row().
-  void return_rows(int set, const float* values, std::int64_t step);
+  /// Where one row of answers (perturbations) for each touched row is written before return_rows(): row t at t * width.
+  float* return_room(int set);
+  /// Gives them back to all that asked for the rows. Blocking. returned() is then valid like row(), until the next
+  /// push.
+  void return_rows(int set, std::int64_t step);
   const float* returned(int set, int k, int j) const { return returned_rows(set, k)[j]; }
   const float* const* returned_rows(int set, int k) const {
     const Set& s = sets_[static_cast<std::size_t>(set)];
     return s.returned.data() + s.shard_begin[static_cast<std::size_t>(k)];
   }
 
-  /// Bytes this rank sent to others so far.
+  /// Bytes of this rank that others have received so far, by message or in place.
   std::int64_t bytes_sent() const { return bytes_sent_; }
 
  private:
-  struct Peer {                   // what one rank asked of this one, or this one of it
-    Buffer<std::uint32_t> ids;    // header line, then the lanes' lists: rows counted from the owner's first
-    std::size_t count = 0;        // ids without header
-    Buffer<std::uint32_t> slots;  // answer: header line(s) with the lanes' distinct counts, then a slot for each id
-    Buffer<float> rows;           // distinct rows, lane by lane
+  // What this rank asked of one owner.
+  struct Asked {
+    comm::NodeRoom<std::uint32_t> ids;     // header line(s), then the lanes' lists: rows counted from the owner's first
+    std::size_t count = 0;                 // ids without header
+    const std::uint32_t* slots = nullptr;  // the answer: header line(s) with the lanes' distinct counts, then a slot
+                                           // for each id
+    const float* rows = nullptr;           // distinct rows, lane by lane
     std::size_t distinct = 0;
-    std::vector<std::int32_t> lane_ids;       // ids of each lane
-    std::vector<std::int32_t> lane_distinct;  // distinct rows of each lane
+    std::vector<std::int32_t> lane_ids;       // ids of each own lane
+    std::vector<std::int32_t> lane_distinct;  // distinct rows of each
+    Buffer<std::uint32_t> slots_room;         // from another node
+    Buffer<float> rows_room;
+  };
+  // What one requester asked of this rank.
+  struct Asking {
+    const std::uint32_t* ids = nullptr;
+    std::size_t count = 0;
+    comm::NodeRoom<std::uint32_t> slots;
+    comm::NodeRoom<float> rows;  // of the room set
+    std::size_t distinct = 0;
+    std::vector<std::int32_t> lane_ids;       // ids of each of the requester's lanes
+    std::vector<std::int32_t> lane_distinct;  // distinct rows of each
+    Buffer<std::uint32_t> ids_room;           // from another node
   };
   struct Push {
-    std::vector<Buffer<float>> outgoing;  // by owner
-    std::vector<Buffer<float>> incoming;  // by requester
-    std::vector<float*> sums;             // by slot
-    std::vector<float*> totals;           // by touched row
+    std::vector<float*> sums;    // by slot
+    std::vector<float*> totals;  // by touched row
+  };
+  struct PushRooms {
+    comm::NodeRoom<float> gradients;
+    std::vector<comm::NodeRoom<std::uint32_t>> places;  // by owner on the node: a line that says where the gradients
+                                                        // are, then a contribution for each slot
+    std::vector<Buffer<float>> outgoing;                // by owner on another node
+    std::vector<Buffer<float>> incoming;                // by requester on another node
   };
   struct Lane {
     Subtree subtree;
@@ -134,8 +169,8 @@ class RowExchange {
     Index row;
   };
   struct Set {
-    std::vector<Peer> asked;   // by owner: what this rank asked; own entry unused
-    std::vector<Peer> asking;  // by requester: what others asked of this rank; own entry unused
+    std::vector<Asked> asked;    // by owner; own entry unused
+    std::vector<Asking> asking;  // by requester; own entry unused
     Flags flags = 0;
     // This rank as requester. Slots number the distinct rows of each of its lanes: first the rank's own, lane by lane,
     // then owner by owner those of others, lane by lane.
@@ -154,8 +189,14 @@ class RowExchange {
     std::vector<std::uint32_t> touched;
     Contributions lane_sums;
     std::array<Push, 2> pushes;
-    std::vector<Buffer<float>> return_outgoing;  // by requester
-    std::vector<Buffer<float>> return_incoming;  // by owner
+  };
+  // Rows on their way back to who asked for them; a step ends before the next one's are written.
+  struct Returns {
+    comm::NodeRoom<float> values;                       // by touched row
+    std::vector<comm::NodeRoom<std::uint32_t>> places;  // by requester on the node: a line that says where the values
+                                                        // are, then a touched row for each distinct one
+    std::vector<Buffer<float>> outgoing;                // by requester on another node
+    std::vector<Buffer<float>> incoming;                // by owner on another node
   };
 
   int slots(const Set& s) const { return s.slot_begin.back(); }
@@ -174,11 +215,26 @@ class RowExchange {
   void assign_slots(Set& s);
   void place_foreign_rows(Set& s);
   void copy_own_rows(Set& s);
-  void send_sums(Set& s, Push& push);
-  void list_returned(Set& s, const float* values);
+  void send_sums(const Set& s, const Push& push, PushRooms& rooms);
+  void send_places(int owner, const Set& s, const Push& push, PushRooms& rooms);
+  void add_contributions(int requester, std::size_t passed, std::size_t count, PushRooms& rooms);
+  void send_return_places(int requester, const Set& s);
+  void send_return_rows(int requester, const Set& s);
+  void list_returned(Set& s);
+  void list_answers(int owner, const Set& s);
+
+  void size_lists();
+  void share_rooms(const ExchangeOptions& options);
+  template <class Room>
+  void for_rooms(Room&& room);
+  bool near(int rank) const { return memory_->of(rank) != nullptr; }
+  // Rows and gradients of one step are in flight at a time, or of as many as there are sets.
+  std::size_t room_set(int set) const { return keep_own_rows_ ? static_cast<std::size_t>(set) : 0; }
   std::size_t lines_per_row() const { return static_cast<std::size_t>(width_) * sizeof(float) / comm::line; }
   std::size_t row_bytes() const { return static_cast<std::size_t>(width_) * sizeof(float); }
   std::size_t header_lines(int rank) const;
+  std::size_t most_rows(int rank) const;  // that the rank ever asks for in a step
+  std::size_t most_id_lines(int rank) const;
 
   const comm::Communicator& communicator_;
   ShardLayout layout_;
@@ -195,15 +251,19 @@ class RowExchange {
   std::vector<int> lane_of_shard_;  // by local shard: index in rank
   RowStamps stamps_;
   std::array<Set, sets> sets_;
+  std::array<std::array<PushRooms, 2>, sets> push_rooms_;  // by room_set and channel
+  Returns returns_;
+  comm::NodeRoom<comm::Mailbox> mailboxes_;  // by kind of message, in it by rank
+  std::unique_ptr<comm::NodeMemory> memory_;
   std::vector<float*> row_of_contribution_;
   std::vector<const float*> row_of_slot_;
   Buffer<OwnWanted> own_wanted_;
   Buffer<ForeignWanted> foreign_wanted_;
-  comm::MessageRound id_round_;
-  comm::MessageRound slot_round_;
-  comm::MessageRound row_round_;
-  comm::MessageRound push_round_;
-  comm::MessageRound return_round_;
+  std::unique_ptr<comm::MessageRound> id_round_;
+  std::unique_ptr<comm::MessageRound> slot_round_;
+  std::unique_ptr<comm::MessageRound> row_round_;
+  std::unique_ptr<comm::MessageRound> push_round_;
+  std::unique_ptr<comm::MessageRound> return_round_;
   std::int64_t bytes_sent_ = 0;
 };
 
