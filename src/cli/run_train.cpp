@@ -14,6 +14,7 @@
 #include "spar/base/signals.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/cli/run.hpp"
+#include "spar/game/pairwise_engine.hpp"
 #include "spar/report/run_log.hpp"
 #include "spar/store/durable.hpp"
 #include "spar/store/run_lock.hpp"
@@ -345,7 +346,8 @@ int TrainingRun::train_popularity() {
 }
 
 int TrainingRun::train() {
-  game::Trainer trainer(communicator_, *engine_, *model_.users, *model_.items, layout_, plan_, place(), hooks());
+  game::Trainer trainer(communicator_, *engine_, {model_.users.get(), model_.items.get()}, nullptr, layout_, plan_,
+                        place(), hooks());
   if (resume_) trainer.resume(*resume_);
   progress_.line(training_titles(recipe_.text("evaluate.select_by")));
   const auto outcome = trainer.run();

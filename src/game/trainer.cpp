@@ -14,8 +14,8 @@ namespace spar::game {
 
 namespace {
 
-constexpr PairwiseEngine::Flags stop_flag = 1;
-constexpr PairwiseEngine::Flags save_flag = 2;
+constexpr Engine::Flags stop_flag = 1;
+constexpr Engine::Flags save_flag = 2;
 constexpr double report_seconds = 0.2;
 
 double now() {
@@ -54,12 +54,13 @@ std::optional<ResumePoint> find_resume_point(const comm::Communicator& communica
   return std::nullopt;
 }
 
-Trainer::Trainer(const comm::Communicator& communicator, PairwiseEngine& engine, table::Table& users,
-                 table::Table& items, const ShardLayout& layout, TrainingPlan plan, RunPlace place, TrainingHooks hooks)
+Trainer::Trainer(const comm::Communicator& communicator, Engine& engine, std::vector<table::Table*> tables,
+                 table::DenseParameters* dense, const ShardLayout& layout, TrainingPlan plan, RunPlace place,
+                 TrainingHooks hooks)
     : communicator_(communicator),
       engine_(engine),
-      users_(users),
-      items_(items),
+      tables_(std::move(tables)),
+      dense_(dense),
       layout_(layout),
       plan_(std::move(plan)),
       place_(std::move(place)),
@@ -70,12 +71,23 @@ Trainer::Trainer(const comm::Communicator& communicator, PairwiseEngine& engine,
 }
 
 std::vector<store::TableRows> Trainer::stored(bool with_state) {
-  return {users_.stored(with_state), items_.stored(with_state)};
+  std::vector<store::TableRows> rows;
+  for (table::Table* table : tables_) rows.push_back(table->stored(with_state));
+  if (dense_ != nullptr) {
+    for (store::TableRows& part : dense_->stored(with_state)) rows.push_back(std::move(part));
+  }
+  return rows;
+}
+
+void Trainer::load(const store::CheckpointManifest& manifest, bool with_state,
+                   std::vector<store::PendingRows>* pending) {
+  auto tables = stored(with_state);
+  store::load_checkpoint(communicator_, manifest, tables, pending);
+  if (dense_ != nullptr) dense_->complete(communicator_);
 }
 
 void Trainer::resume(const ResumePoint& point) {
-  auto tables = stored(true);
-  store::load_checkpoint(communicator_, point.manifest, tables, &pending_);
+  load(point.manifest, true, &pending_);
   std::erase_if(pending_, [](const auto& p) { return p.rows.empty(); });
   progress_ = point.progress;
   progress_.best.resize(plan_.stages.size());
@@ -105,7 +117,7 @@ Outcome Trainer::run() {
       continue;
     }
     if (fresh_stage || progress_.step == 0 || saved_step_ == progress_.step) {
-      engine_.set_adversary(stage().adversary ? &*stage().adversary : nullptr);
+      engine_.begin_stage(stage());
       if (fresh_stage && hooks_.stage_begins) hooks_.stage_begins(stage());
       fresh_stage = false;
     }
@@ -126,10 +138,10 @@ Outcome Trainer::run() {
 void Trainer::begin_stage() {
   const auto& before = progress_.best[static_cast<std::size_t>(progress_.stage) - 1];
   if (plan_.start_from_best && before.epoch >= 0 && before.epoch != progress_.epoch) load_best(before);
-  users_.reset_state(plan_.optimizer);
-  items_.reset_state(plan_.optimizer);
+  for (table::Table* table : tables_) table->reset_state(plan_.optimizer);
+  if (dense_ != nullptr) dense_->reset_state(plan_.optimizer);
   engine_.use_optimizer(plan_.optimizer, 0);
-  engine_.set_adversary(stage().adversary ? &*stage().adversary : nullptr);
+  engine_.begin_stage(stage());
   progress_.stage_over = false;
   progress_.without_gain = 0;
   progress_.optimizer_steps = 0;
@@ -139,12 +151,11 @@ void Trainer::begin_stage() {
 void Trainer::load_best(const TrainingProgress::Best& best) {
   std::optional<store::CheckpointManifest> manifest;
   comm::agree(communicator_, [&] { manifest = store::read_manifest(place_.checkpoints + "/" + best.checkpoint); });
-  auto tables = stored(false);
-  store::load_checkpoint(communicator_, *manifest, tables, nullptr);
+  load(*manifest, false, nullptr);
 }
 
-PairwiseEngine::Flags Trainer::wishes() {
-  PairwiseEngine::Flags flags = stop_requested() ? stop_flag : 0;
+Engine::Flags Trainer::wishes() {
+  Engine::Flags flags = stop_requested() ? stop_flag : 0;
   if (communicator_.is_root() && plan_.checkpoint_every_minutes > 0 &&
       now() - last_save_ > 60.0 * plan_.checkpoint_every_minutes)
     flags |= save_flag;
@@ -164,7 +175,7 @@ bool Trainer::run_epoch() {
     std::copy_n(progress_.losses.begin() + static_cast<std::ptrdiff_t>(shard), engine_.losses().size(),
                 engine_.losses().begin());
     std::copy_n(progress_.perturbed_losses.begin() + static_cast<std::ptrdiff_t>(shard), engine_.losses().size(),
-                engine_.perturbed_losses().begin());
+                engine_.second_losses().begin());
   }
   last_report_ = now();
   loop_seconds_ = 0;
@@ -183,12 +194,12 @@ bool Trainer::run_epoch() {
   engine_.end_epoch();
   loop_seconds_ = now() - begin;
   bool stopped = false;
-  act_on(communicator_.any(!engine_.divergence().empty()) ? PairwiseEngine::diverged_flag : 0, stopped);
+  act_on(communicator_.any(!engine_.divergence().empty()) ? Engine::diverged_flag : 0, stopped);
   return true;
 }
 
-void Trainer::act_on(PairwiseEngine::Flags flags, bool& stopped) {
-  if ((flags & PairwiseEngine::diverged_flag) != 0) {
+void Trainer::act_on(Engine::Flags flags, bool& stopped) {
+  if ((flags & Engine::diverged_flag) != 0) {
     comm::agree(communicator_, [&] {
       if (engine_.divergence().empty()) return;
       throw DivergenceError(fmt::format("{}; {}; a lower optimizer.learning_rate may help", engine_.divergence(),
@@ -214,9 +225,13 @@ void Trainer::require_finite_rows(const std::vector<store::PendingRows>& pending
                       "optimizer.learning_rate may help",
                       row, table, progress_.epoch + 1, progress_.step, last_good_checkpoint()));
     };
-    for (const table::Table* table : {&users_, &items_}) {
+    for (const table::Table* table : tables_) {
       const Index broken = table->broken_row();
       if (broken >= 0) refuse(table->name(), table->first_row() + broken);
+    }
+    for (int k = 0; dense_ != nullptr && k < dense_->count(); ++k) {
+      const Index broken = dense_->table(k).broken_row();
+      if (broken >= 0) refuse(dense_->table(k).name(), broken);
     }
     for (const auto& p : pending) {
       const auto broken = std::find_if(p.values.begin(), p.values.end(), [](float x) { return !std::isfinite(x); });
@@ -237,7 +252,7 @@ void Trainer::report_step() {
 
 void Trainer::end_epoch() {
   const auto sums = comm::tree_sum(communicator_, layout_.shards, engine_.losses(), 1);
-  const auto perturbed = comm::tree_sum(communicator_, layout_.shards, engine_.perturbed_losses(), 1);
+  const auto second = comm::tree_sum(communicator_, layout_.shards, engine_.second_losses(), 1);
   std::int64_t counts[] = {engine_.examples(), engine_.bytes_sent() - bytes_before_, engine_.skipped()};
   communicator_.sum(counts);
   EpochReport report;
@@ -246,9 +261,9 @@ void Trainer::end_epoch() {
   progress_.optimizer_steps = engine_.step_count();
   report.stage = stage().name;
   const auto examples = static_cast<double>(std::max<std::int64_t>(1, counts[0] + earlier_examples_));
-  report.losses.emplace_back("ranking", sums.front() / examples);
-  if (stage().adversary && stage().adversary->weight != 0.0)
-    report.losses.emplace_back("adversarial", perturbed.front() / examples);
+  report.losses.emplace_back(engine_.loss_name(), sums.front() / examples);
+  if (!engine_.second_loss_name().empty())
+    report.losses.emplace_back(engine_.second_loss_name(), second.front() / examples);
   report.examples = counts[0];
   report.bytes_sent = counts[1];
   report.skipped = counts[2];
@@ -284,7 +299,7 @@ void Trainer::save(bool again) {
   const auto pending = progress_.step > 0 ? engine_.pending() : std::vector<store::PendingRows>{};
   require_finite_rows(pending);
   progress_.losses = all_shards(communicator_, engine_.losses());
-  progress_.perturbed_losses = all_shards(communicator_, engine_.perturbed_losses());
+  progress_.perturbed_losses = all_shards(communicator_, engine_.second_losses());
   progress_.examples = communicator_.sum(engine_.examples()) + earlier_examples_;
   if (hooks_.log_length && communicator_.is_root()) progress_.log_length = hooks_.log_length();
   store::CheckpointInfo info;

@@ -9,6 +9,7 @@
 #include "spar/base/lanes.hpp"
 #include "spar/base/random.hpp"
 #include "spar/base/threads.hpp"
+#include "spar/game/pairwise_engine.hpp"
 #include "spar/table/contributions.hpp"
 
 namespace spar::systems {

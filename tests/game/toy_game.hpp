@@ -105,7 +105,7 @@ class ToyGame {
       while (engine->next_step() < engine->steps()) engine->step(0);
       engine->end_epoch();
       losses.push_back(comm::tree_sum(communicator, layout.shards, engine->losses(), 1).front());
-      losses.push_back(comm::tree_sum(communicator, layout.shards, engine->perturbed_losses(), 1).front());
+      losses.push_back(comm::tree_sum(communicator, layout.shards, engine->second_losses(), 1).front());
     }
     return losses;
   }

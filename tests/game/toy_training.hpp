@@ -92,7 +92,7 @@ inline Told train(const comm::Communicator& world, const ToySettings& settings, 
   hooks.stopped_early = [&](const game::Stage& stage, std::int64_t best) {
     told.events.push_back("stop " + stage.name + ", best " + std::to_string(best));
   };
-  game::Trainer trainer(world, *game.engine, game.users, game.items, game.layout, plan, place, hooks);
+  game::Trainer trainer(world, *game.engine, {&game.users, &game.items}, nullptr, game.layout, plan, place, hooks);
   try {
     const auto point = game::find_resume_point(world, folder, nullptr);
     if (point) trainer.resume(*point);

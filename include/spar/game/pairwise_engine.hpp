@@ -11,6 +11,7 @@
 #include "spar/comm/communicator.hpp"
 #include "spar/data/interactions.hpp"
 #include "spar/data/triple_sampler.hpp"
+#include "spar/game/engine.hpp"
 #include "spar/optim/update.hpp"
 #include "spar/store/checkpoint.hpp"
 #include "spar/table/row_exchange.hpp"
@@ -24,13 +25,6 @@
 /// twice, and a perturbed row an item. Across ranks: 8 bytes of ids and slots and 2 rows (4 with scope batch) a
 /// distinct item row.
 namespace spar::game {
-
-/// The adversary of a stage.
-struct Adversary {
-  adversary::PerturbationSettings perturbation;
-  adversary::Scope scope = adversary::Scope::batch;
-  double weight = 1.0;  ///< lambda; 0 leaves the adversary out, so the bits are those of the base
-};
 
 struct PairwiseSetup {
   const comm::Communicator* communicator = nullptr;
@@ -50,62 +44,44 @@ struct PairwiseSetup {
   Purpose negative_purpose = Purpose::negatives;
 };
 
-/// Seconds of the training loop by kind.
-struct LoopSeconds {
-  double compute = 0;
-  double communication = 0;
-  double input = 0;
-};
-
-class PairwiseEngine {
+class PairwiseEngine final : public Engine {
  public:
-  using Flags = table::RowExchange::Flags;
-
-  /// Set by the engine itself among a step's flags: a loss of some rank is not finite. The other bits are the caller's.
-  static constexpr Flags diverged_flag = Flags{1} << 31;
-
   /// Collective, like all calls below.
   explicit PairwiseEngine(const PairwiseSetup& setup);
-  ~PairwiseEngine();
+  ~PairwiseEngine() override;
 
-  /// Steps of an epoch: ceil(total positives / batch size).
-  std::int64_t steps() const { return steps_; }
+  /// ceil(total positives / batch size).
+  std::int64_t steps() const override { return steps_; }
 
   /// From the next step on: nullptr for none.
   void set_adversary(const Adversary* adversary);
-  /// Gradients go to the optimiser. `step_count`: steps since the optimiser's state was reset (Adam).
-  void use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count);
+  void begin_stage(const Stage& stage) override { set_adversary(stage.adversary ? &*stage.adversary : nullptr); }
+  void use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) override;
   /// Gradients go to `sink` instead, whole for a step and row, for attacks: sink(table, local row, gradient of `width`
   /// floats). Called from several threads, never twice at once for one row.
   using Sink = std::function<void(table::Table& table, Index local_row, const float* gradient)>;
   void use_sink(Sink sink) { sink_ = std::move(sink); }
 
-  /// Prepares the epoch to go on at `first_step`; `pending` are gradients that the stopped run had not applied yet
-  /// (pipeline).
-  void begin_epoch(std::int64_t epoch, std::int64_t first_step, const std::vector<store::PendingRows>& pending = {});
-  /// One step; returns the union of the flags that all ranks gave one step earlier, 0 in the last step of an epoch.
-  Flags step(Flags flags);
-  /// Applies what is in flight; after it every row is up to date.
-  void end_epoch();
+  void begin_epoch(std::int64_t epoch, std::int64_t first_step,
+                   const std::vector<store::PendingRows>& pending = {}) override;
+  Flags step(Flags flags) override;
+  void end_epoch() override;
 
-  /// The sentence of this rank's divergence, empty where there was none.
-  const std::string& divergence() const { return divergence_; }
+  const std::string& divergence() const override { return divergence_; }
+  std::int64_t next_step() const override { return step_; }
+  std::int64_t step_count() const override { return step_count_; }
+  std::vector<store::PendingRows> pending() override;
 
-  std::int64_t next_step() const { return step_; }
-  std::int64_t step_count() const { return step_count_; }
-  /// With pipeline: the gradients of the last step, summed and not yet applied, for a checkpoint inside an epoch. State
-  /// is not changed.
-  std::vector<store::PendingRows> pending();
-
-  /// Sums of the epoch so far, by this rank's shards: clean loss, loss at the perturbed rows. May be set when an epoch
-  /// goes on.
-  std::vector<double>& losses() { return losses_; }
-  std::vector<double>& perturbed_losses() { return perturbed_losses_; }
-  /// Triples of this rank in this epoch, and those left out because their user has every item.
-  std::int64_t examples() const { return examples_; }
-  std::int64_t skipped() const;
-  const LoopSeconds& seconds() const { return seconds_; }
-  std::int64_t bytes_sent() const;
+  /// Clean loss, and the loss at the perturbed rows.
+  std::vector<double>& losses() override { return losses_; }
+  std::vector<double>& second_losses() override { return perturbed_losses_; }
+  std::string loss_name() const override { return "ranking"; }
+  std::string second_loss_name() const override { return adversary_ ? "adversarial" : ""; }
+  /// Triples, and those left out because their user has every item.
+  std::int64_t examples() const override { return examples_; }
+  std::int64_t skipped() const override;
+  const LoopSeconds& seconds() const override { return seconds_; }
+  std::int64_t bytes_sent() const override;
   /// The most triples that a step of one shard has, over all shards.
   std::int64_t most_triples() const { return most_triples_; }
 

@@ -6,21 +6,14 @@
 #include <vector>
 
 #include "spar/comm/communicator.hpp"
-#include "spar/game/pairwise_engine.hpp"
+#include "spar/game/engine.hpp"
 #include "spar/store/checkpoint.hpp"
+#include "spar/table/dense_parameters.hpp"
 #include "spar/table/table.hpp"
 
 /// The schedule of a training: stages of epochs, validation, early stopping, checkpoints, stop and resume. It knows an
 /// engine that makes steps and nothing of what a step is.
 namespace spar::game {
-
-/// One stage: epochs until `end_epoch` (counted from the start of the training) or until its validation stops gaining.
-struct Stage {
-  std::string name;
-  std::int64_t end_epoch = 0;
-  std::optional<Adversary> adversary;
-  std::int64_t patience = 0;  ///< validations without gain that end the stage; 0: none does
-};
 
 struct TrainingPlan {
   std::vector<Stage> stages;
@@ -115,8 +108,10 @@ std::optional<ResumePoint> find_resume_point(const comm::Communicator& communica
 
 class Trainer {
  public:
-  Trainer(const comm::Communicator& communicator, PairwiseEngine& engine, table::Table& users, table::Table& items,
-          const ShardLayout& layout, TrainingPlan plan, RunPlace place, TrainingHooks hooks);
+  /// `tables` are the sharded ones in the order of the checkpoint; `dense` may be nullptr.
+  Trainer(const comm::Communicator& communicator, Engine& engine, std::vector<table::Table*> tables,
+          table::DenseParameters* dense, const ShardLayout& layout, TrainingPlan plan, RunPlace place,
+          TrainingHooks hooks);
 
   /// Loads the state of a stopped run; collective. Without it the training starts with the tables as they are.
   void resume(const ResumePoint& point);
@@ -133,17 +128,18 @@ class Trainer {
   void save(bool again = false);
   void require_finite_rows(const std::vector<store::PendingRows>& pending) const;
   std::string last_good_checkpoint() const;
-  void act_on(PairwiseEngine::Flags flags, bool& stopped);
+  void act_on(Engine::Flags flags, bool& stopped);
+  void load(const store::CheckpointManifest& manifest, bool with_state, std::vector<store::PendingRows>* pending);
   void load_best(const TrainingProgress::Best& best);
   void report_step();
-  PairwiseEngine::Flags wishes();
+  Engine::Flags wishes();
   std::vector<store::TableRows> stored(bool with_state);
   const Stage& stage() const { return plan_.stages[static_cast<std::size_t>(progress_.stage)]; }
 
   const comm::Communicator& communicator_;
-  PairwiseEngine& engine_;
-  table::Table& users_;
-  table::Table& items_;
+  Engine& engine_;
+  std::vector<table::Table*> tables_;
+  table::DenseParameters* dense_;
   ShardLayout layout_;
   TrainingPlan plan_;
   RunPlace place_;

@@ -1,0 +1,70 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "spar/base/memory.hpp"
+#include "spar/comm/communicator.hpp"
+#include "spar/optim/update.hpp"
+#include "spar/table/table.hpp"
+
+/// The weights that every rank holds whole: matrices of layers, whose gradients are summed over all shards.
+namespace spar::table {
+
+/// One matrix and the law of its start.
+struct DenseShape {
+  std::string name;  ///< "mlp.0.weights"
+  int rows = 0;
+  int columns = 0;
+  std::string law = "constant";  ///< "truncated_normal", "normal", "uniform" (Table::initialize), or "constant"
+  double deviation = 0.0;        ///< of the law; "constant": the value itself
+};
+
+/// Replicated parameters. Each matrix is held as a whole Table, its rows with their optimiser state beside them, so
+/// that updates and checkpoints are those of rows. A rank's checkpoint holds the rows of its shards only.
+class DenseParameters {
+ public:
+  /// `prefix` and a point stand before each name where tables are stored: "dense.mlp.0.weights".
+  DenseParameters(const std::vector<DenseShape>& shapes, const ShardLayout& layout, int rank,
+                  const optim::OptimizerSettings& optimizer);
+
+  /// Values from (seed, first_table + k, row): the same on every rank.
+  void initialize(std::uint64_t seed, std::uint32_t first_table);
+  void reset_state(const optim::OptimizerSettings& optimizer);
+
+  int count() const { return static_cast<int>(tables_.size()); }
+  /// The number of the matrix of that name; a Bug where there is none.
+  int find(const std::string& name) const;
+  Table& table(int k) { return tables_[static_cast<std::size_t>(k)]; }
+  const Table& table(int k) const { return tables_[static_cast<std::size_t>(k)]; }
+  const DenseShape& shape(int k) const { return shapes_[static_cast<std::size_t>(k)]; }
+  /// Floats from one row to the next of the values.
+  Index stride(int k) const { return table(k).shape().record(); }
+
+  /// A gradient of all matrices: matrix k from offset(k) on, rows of padded columns, one behind the other.
+  std::size_t gradient_floats() const { return floats_; }
+  std::size_t offset(int k) const { return offsets_[static_cast<std::size_t>(k)]; }
+  /// Applies a gradient that is the same on every rank.
+  void update(const optim::Updater& updater, const float* gradient);
+
+  /// This rank's share for a checkpoint, in order.
+  std::vector<store::TableRows> stored(bool with_state);
+  /// After that share was loaded: takes the other ranks' rows from them. Collective.
+  void complete(const comm::Communicator& communicator);
+
+ private:
+  ShardLayout layout_;
+  int rank_;
+  std::vector<DenseShape> shapes_;
+  std::vector<Table> tables_;
+  std::vector<std::size_t> offsets_;
+  std::size_t floats_ = 0;
+};
+
+/// Sums gradients of dense parameters over all shards, along the shard tree: `by_shard` holds `count` floats (a
+/// multiple of 16) for each of this rank's shards, one behind the other, and is overwritten; `total` receives the sum
+/// on every rank. Collective. Each rank completes the tree for a segment of its own: moves 2 x 4 x count bytes in and
+/// out of a rank (times the lanes of a rank where ranks are no power of two).
+void sum_dense(const comm::Communicator& communicator, const ShardLayout& layout, float* by_shard, std::size_t count,
+               float* total);
+
+}  // namespace spar::table
