@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <new>
 #include <type_traits>
 
 #include <fmt/format.h>
@@ -39,9 +40,8 @@ void require_with(bool fits, const char* operation, const Matrix<T>& a, const ch
 template <class T, class Memory>
 const Memory* keep(Tape<T>& tape, const Memory& memory) {
   static_assert(std::is_trivially_copyable_v<Memory>);
-  auto* kept = tape.arena().template take<Memory>(1);
-  *kept = memory;
-  return kept;
+  void* place = tape.arena().template take<Memory>(1);
+  return new (place) Memory(memory);
 }
 
 template <class T, class... Vars>
