@@ -180,6 +180,7 @@ void product(Arena& arena, const Matrix<T>& c, const Factor<T>& a, const Factor<
   const int depth = a.columns();
   if (depth == 0 && !add) clear(c);
   if (c.rows == 0 || c.columns == 0) return;
+  const Arena::Mark mark = arena.mark();
   const Factor<T> left{gathered(arena, a.matrix), a.transposed};
   const Factor<T> right{gathered(arena, b.matrix), b.transposed};
   const int width = panel_lines(padded(c.columns) / lanes, Tile<T>::lines) * lanes;
@@ -201,8 +202,20 @@ void product(Arena& arena, const Matrix<T>& c, const Factor<T>& a, const Factor<
     }
     multiply_panels(c, left, right, first, count, width, packed, add || first > 0);
   }
+  arena.release(mark);
 }
 
+template <class T>
+Matrix<T> transposed_copy(Arena& arena, const Matrix<T>& m) {
+  const int stride = padded(m.rows);
+  const Matrix<T> to{arena.take<T>(static_cast<std::size_t>(m.columns) * static_cast<std::size_t>(stride)), m.columns,
+                     m.rows, stride};
+  pack_transposed(m, 0, m.columns, 0, stride, to.data);
+  return to;
+}
+
+template Matrix<float> transposed_copy(Arena&, const Matrix<float>&);
+template Matrix<double> transposed_copy(Arena&, const Matrix<double>&);
 template void product(Arena&, const Matrix<float>&, const Factor<float>&, const Factor<float>&, bool);
 template void product(Arena&, const Matrix<double>&, const Factor<double>&, const Factor<double>&, bool);
 

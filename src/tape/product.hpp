@@ -21,4 +21,8 @@ struct Factor {
 template <class T>
 void product(Arena& arena, const Matrix<T>& c, const Factor<T>& a, const Factor<T>& b, bool add);
 
+/// The transpose of m, in memory from the arena, padding zero.
+template <class T>
+Matrix<T> transposed_copy(Arena& arena, const Matrix<T>& m);
+
 }  // namespace spar::tape::detail

@@ -35,6 +35,17 @@ class Arena {
   }
   void reset();
 
+  /// What was taken after mark() is given back by release(mark): for scratch inside an operation.
+  struct Mark {
+    std::size_t block;
+    std::size_t used;
+  };
+  Mark mark() const { return {block_, used_}; }
+  void release(Mark mark) {
+    block_ = mark.block;
+    used_ = mark.used;
+  }
+
  private:
   void* take_bytes(std::size_t bytes);
   std::vector<Buffer<std::byte>> blocks_;
