@@ -71,6 +71,13 @@ std::vector<Setting> model_settings() {
        .minimum = 0,
        .sentence = "Its standard deviation (of truncated_normal: before the cut)",
        .origin = "own choice"},
+      {.key = "network.layers",
+       .kind = SettingKind::integers,
+       .fallback = Integers{64, 32, 16, 8},
+       .minimum = 1,
+       .maximum = 65536,
+       .sentence = "Widths of the layers, the input's first",
+       .origin = "own choice"},
   };
 }
 
@@ -206,6 +213,13 @@ std::vector<Setting> update_settings() {
        .fallback = std::string("uniform"),
        .choices = {"uniform"},
        .sentence = "Law of the negative items, never the user's own training items",
+       .origin = "own choice"},
+      {.key = "sampling.per_positive",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{4},
+       .minimum = 1,
+       .maximum = 1000,
+       .sentence = "Negatives drawn for each positive",
        .origin = "own choice"},
   };
 }

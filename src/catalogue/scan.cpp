@@ -38,9 +38,11 @@ std::int64_t BlockScan::bytes(int dim, int masks, int users) {
          static_cast<std::int64_t>(users) * masks * static_cast<std::int64_t>(sizeof(Cursor));
 }
 
-BlockScan::BlockScan(int dim, Index first_user, std::span<const data::UserLists* const> masks)
+BlockScan::BlockScan(int dim, Index first_user, std::span<const data::UserLists* const> masks,
+                     const PairFunction* pairs)
     : first_user_(first_user),
       masks_(masks),
+      pairs_(pairs),
       piece_panels_(piece_panels(dim)),
       stride_(static_cast<Index>(piece_panels_) * panel_items),
       scores_(static_cast<std::size_t>(users_together * stride_)) {}
@@ -73,8 +75,12 @@ void BlockScan::score_group(std::span<const ScanUser> users, std::span<const std
                             const ItemPanels& panels, int first_panel, int count) {
   std::array<const float*, users_together> rows;
   std::transform(group.begin(), group.end(), rows.begin(), [&](std::size_t k) { return users[k].row; });
-  if (score_panels(rows.data(), static_cast<int>(group.size()), panels, first_panel, count, scores_.data(), stride_))
-    return;
+  const auto users_in_group = static_cast<int>(group.size());
+  const bool finite =
+      pairs_ == nullptr
+          ? score_panels(rows.data(), users_in_group, panels, first_panel, count, scores_.data(), stride_)
+          : score_panels(*pairs_, rows.data(), users_in_group, panels, first_panel, count, scores_.data(), stride_);
+  if (finite) return;
   for (std::size_t u = 0; u < group.size(); ++u) {
     for (Index k = 0; k < static_cast<Index>(count) * panel_items; ++k) {
       const float score = scores_[static_cast<std::size_t>(static_cast<Index>(u) * stride_ + k)];

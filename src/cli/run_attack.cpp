@@ -121,6 +121,9 @@ class AttackRun {
       if (targets == 0)
         throw UserError(fmt::format("{}: its data set has no {} interactions to be judged on", run_.paths.directory,
                                     options_.split));
+      if (run_.model.network)
+        throw UserError(fmt::format("{}: spar attack moves the vectors of factor models (bpr-mf, apr); {} is a network",
+                                    run_.paths.directory, run_.recipe.system()));
       if (!run_.recipe.has("model.dim"))
         throw UserError(fmt::format("{}: {} learns no vectors, so there is nothing to perturb", run_.paths.directory,
                                     run_.recipe.system()));
@@ -165,7 +168,7 @@ class AttackRun {
   }
 
   evaluate::EvaluationResult judge(const systems::FactorModel& model) {
-    return evaluate::evaluate(communicator_, run_.layout.shards, model.scorer(),
+    return evaluate::evaluate(communicator_, run_.layout.shards, model.scoring().scorer,
                               lists_.evaluation(options_.split, evaluation_.protocol == evaluate::Protocol::sampled),
                               evaluation_);
   }

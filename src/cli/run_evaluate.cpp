@@ -98,7 +98,7 @@ void judge(const comm::Communicator& communicator, const std::string& directory,
                                                options.users, sample_seed);
   }
   evaluate::RunResult result = describe(run, recipe, options);
-  result.values = evaluate::evaluate(communicator, run.layout.shards, run.model.scorer(),
+  result.values = evaluate::evaluate(communicator, run.layout.shards, run.model.scoring().scorer,
                                      lists.evaluation(options.split, sampled), evaluation);
   comm::agree(communicator, [&] {
     if (communicator.is_root()) evaluate::save_result(run.paths.results(), result);

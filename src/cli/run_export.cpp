@@ -95,6 +95,9 @@ class Exporter {
 
   void run() {
     run_ = systems::open_run(communicator_, options_.run, options_.checkpoint);
+    if (run_.model.network)
+      throw UserError(fmt::format("{}: an export is vectors whose inner product is the score, which {} is not",
+                                  options_.run, systems::find_system(run_.recipe.system())->score));
     const bool has_bias = run_.model.items->shape().has_bias;
     prepare_directory();
     const bool fold = options_.fold_bias && has_bias;

@@ -118,7 +118,7 @@ class Recommender {
     auto lists = lists_.evaluation("test", false);
     lists.chosen_users = &chosen;
     const auto recommended =
-        evaluate::recommend(communicator_, run_.model.scorer(), lists, static_cast<int>(options_.top));
+        evaluate::recommend(communicator_, run_.model.scoring().scorer, lists, static_cast<int>(options_.top));
     std::string lines;
     comm::agree(communicator_, [&] { lines = format(chosen, recommended); });
     const auto bytes = communicator_.gather(std::as_bytes(std::span(lines)), 0);

@@ -14,7 +14,6 @@
 #include "spar/base/signals.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/cli/run.hpp"
-#include "spar/game/pairwise_engine.hpp"
 #include "spar/report/run_log.hpp"
 #include "spar/store/durable.hpp"
 #include "spar/store/run_lock.hpp"
@@ -76,7 +75,7 @@ class TrainingRun {
   systems::RunLists lists_;
   std::vector<std::uint8_t> validation_users_;
   evaluate::EvaluationOptions evaluation_;
-  std::unique_ptr<game::PairwiseEngine> engine_;
+  std::unique_ptr<game::Engine> engine_;
   NewDirectories directories_;  // before the lock, whose file goes first
   std::unique_ptr<store::RunLock> lock_;
   std::optional<game::ResumePoint> resume_;
@@ -141,28 +140,15 @@ void TrainingRun::build() {
   lists_ = systems::read_run_lists(communicator_, *file_, header_, model_, sampled,
                                    recipe_.system() != "popularity" && !evaluation_.cold_items);
   if (recipe_.system() == "popularity") return;
-  if (!recipe_.text("model.init").empty() && !resume_) {
+  if (recipe_.has("model.init") && !recipe_.text("model.init").empty() && !resume_) {
     const std::string note =
         systems::load_start_vectors(communicator_, recipe_.text("model.init"), *file_, header_, model_);
     if (!note.empty()) progress_.line("warning: " + note);
   }
-  game::PairwiseSetup setup;
-  setup.communicator = &communicator_;
-  setup.layout = layout_;
-  setup.users = model_.users.get();
-  setup.items = model_.items.get();
-  setup.train = &lists_.train;
-  setup.total_positives = header_.counts[0];
-  setup.batch_size = recipe_.integer("train.batch_size");
-  setup.seed = static_cast<std::uint64_t>(recipe_.integer("train.seed"));
-  setup.l2 = recipe_.real("objective.l2");
-  setup.l2_batch_mean = recipe_.text("objective.l2_form") == "batch_mean";
-  setup.pipeline = recipe_.integer("parallel.pipeline") == 1;
-  setup.node_memory = recipe_.flag("parallel.node_memory");
-  setup.deadline_seconds = recipe_.real("parallel.deadline_seconds");
-  engine_ = std::make_unique<game::PairwiseEngine>(setup);
+  engine_ = systems::make_engine(communicator_, layout_, header_, recipe_, model_, lists_.train);
   validation_users_ = systems::choose_users(communicator_, model_.users->first_row(), model_.users->rows(),
-                                            recipe_.integer("evaluate.validation_users"), setup.seed);
+                                            recipe_.integer("evaluate.validation_users"),
+                                            static_cast<std::uint64_t>(recipe_.integer("train.seed")));
 }
 
 void TrainingRun::find_resume() {
@@ -235,7 +221,7 @@ double TrainingRun::validate(std::int64_t, const std::string&) {
   const std::string& split = recipe_.text("evaluate.select_on");
   auto lists = lists_.evaluation(split, evaluation_.protocol == evaluate::Protocol::sampled);
   lists.chosen_users = &validation_users_;
-  last_validation_ = evaluate::evaluate(communicator_, layout_.shards, model_.scorer(), lists, evaluation_);
+  last_validation_ = evaluate::evaluate(communicator_, layout_.shards, model_.scoring().scorer, lists, evaluation_);
   validation_seconds_ = now() - begin;
   // One metric was asked for; with a sampled protocol its name says so.
   return last_validation_.metrics.at(last_validation_.names.front()).mean;
@@ -346,8 +332,8 @@ int TrainingRun::train_popularity() {
 }
 
 int TrainingRun::train() {
-  game::Trainer trainer(communicator_, *engine_, {model_.users.get(), model_.items.get()}, nullptr, layout_, plan_,
-                        place(), hooks());
+  game::Trainer trainer(communicator_, *engine_, {model_.users.get(), model_.items.get()}, model_.dense.get(), layout_,
+                        plan_, place(), hooks());
   if (resume_) trainer.resume(*resume_);
   progress_.line(training_titles(recipe_.text("evaluate.select_by")));
   const auto outcome = trainer.run();

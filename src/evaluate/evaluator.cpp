@@ -150,7 +150,7 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
   ShardSums sums(ShardLayout{shards, communicator.size()}, communicator.rank(), scorer.total_users, columns.count());
   ItemRows rows(communicator, shards, scorer, seen);
   ItemRing ring(communicator, scorer, seen);
-  WorkerScans scans(scorer.items.dim, scorer.users.first_row, lists.masked);
+  WorkerScans scans(scorer, lists.masked);
   Wave wave(scorer, lists, options.cold_items, rules, bounds);
   const Index end = lists.targets->users();
   for (Index next = 0; communicator.any(next < end);) {

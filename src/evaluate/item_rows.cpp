@@ -21,7 +21,8 @@ std::size_t record_floats(int dim) {
 }  // namespace
 
 float ItemRow::score(const float* user, int dim) const {
-  const float product = catalogue::score_pair(user, row, dim);
+  const float product =
+      pairs != nullptr ? catalogue::score_pair(*pairs, user, row, dim) : catalogue::score_pair(user, row, dim);
   return has_bias ? product + bias : product;
 }
 
@@ -100,13 +101,14 @@ ItemRow ItemRows::find(ItemId item) const {
   if (is_own(item)) {
     const Index k = static_cast<Index>(item) - scorer_->items.first_row;
     const bool seen = seen_items_ == nullptr || (*seen_items_)[static_cast<std::size_t>(k)] != 0;
-    return {scorer_->items.row(k), has_bias_ ? scorer_->item_bias[k * scorer_->bias_stride] : 0.0F, has_bias_, seen};
+    return {scorer_->items.row(k), has_bias_ ? scorer_->item_bias[k * scorer_->bias_stride] : 0.0F, has_bias_, seen,
+            scorer_->pairs};
   }
   const auto place = std::lower_bound(fetched_.begin(), fetched_.end(), item);
   SPAR_ASSERT(place != fetched_.end() && *place == item);
   const float* const row =
       rows_.data() + static_cast<std::size_t>(place - fetched_.begin()) * record_floats(scorer_->items.dim);
-  return {row, row[scorer_->items.dim], has_bias_, row[scorer_->items.dim + 1] != 0.0F};
+  return {row, row[scorer_->items.dim], has_bias_, row[scorer_->items.dim + 1] != 0.0F, scorer_->pairs};
 }
 
 }  // namespace spar::evaluate

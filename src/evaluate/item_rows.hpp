@@ -14,6 +14,7 @@ struct ItemRow {
   float bias = 0;
   bool has_bias = false;
   bool seen = true;
+  const catalogue::PairFunction* pairs = nullptr;
 
   /// The score of a user's row and this item: the same bits as the block kernel's.
   float score(const float* user, int dim) const;

@@ -48,7 +48,7 @@ std::vector<std::vector<Recommendation>> recommend(const comm::Communicator& com
   const std::vector<Index> chosen = chosen_users(lists, scorer.users.rows);
 
   ItemRing ring(communicator, scorer, lists.seen_items);
-  WorkerScans scans(scorer.items.dim, scorer.users.first_row, lists.masked);
+  WorkerScans scans(scorer, lists.masked);
   std::vector<catalogue::TopSelector> selectors(static_cast<std::size_t>(threads()), catalogue::TopSelector(places));
   Buffer<catalogue::Key> keys(std::min(chosen.size(), users_in_wave) * capacity);
   std::vector<std::vector<Recommendation>> result;

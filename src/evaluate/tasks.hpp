@@ -30,9 +30,10 @@ inline void for_user_ranges(std::size_t users, std::size_t most,
 /// A scanner for each worker.
 class WorkerScans {
  public:
-  WorkerScans(int dim, Index first_user, const std::vector<const data::UserLists*>& masks) {
+  WorkerScans(const Scorer& scorer, const std::vector<const data::UserLists*>& masks) {
     for (int worker = 0; worker < threads(); ++worker) {
-      scans_.push_back(std::make_unique<catalogue::BlockScan>(dim, first_user, std::span(masks)));
+      scans_.push_back(std::make_unique<catalogue::BlockScan>(scorer.items.dim, scorer.users.first_row,
+                                                              std::span(masks), scorer.pairs));
     }
   }
   catalogue::BlockScan& of(int worker) { return *scans_[static_cast<std::size_t>(worker)]; }

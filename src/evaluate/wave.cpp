@@ -124,7 +124,8 @@ void Wave::score_user(WaveUser& user, const ItemRows& rows) {
   for (int k = 0; k < dim; ++k) greatest = std::max(greatest, std::abs(row[k]));
   const double bound =
       static_cast<double>(greatest) * static_cast<double>(bounds_.row) * dim + static_cast<double>(bounds_.bias);
-  user.bounded = bound < 0.5 * static_cast<double>(std::numeric_limits<float>::max());
+  // What a pair function makes of finite rows is not known.
+  user.bounded = scorer_->pairs == nullptr && bound < 0.5 * static_cast<double>(std::numeric_limits<float>::max());
 }
 
 void Wave::count_fixed_candidates(WaveUser& user, const ItemRows& rows) {

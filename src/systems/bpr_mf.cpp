@@ -18,7 +18,7 @@ SystemInfo declare_bpr_mf() {
 }
 )";
   info.settings = {.system = info.name,
-                   .takes = {"model.*", "objective.*", "optimizer.*", "sampling.*", "train.*"},
+                   .takes = {"model.*", "objective.*", "optimizer.*", "sampling.negatives", "train.*"},
                    .defaults = {{"optimizer.name", std::string("adagrad"), "APR code, BPR stage"},
                                 {"optimizer.learning_rate", 0.05, "APR code, BPR stage"}}};
   return info;

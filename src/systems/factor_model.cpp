@@ -8,6 +8,8 @@
 
 #include "spar/base/error.hpp"
 #include "spar/base/random.hpp"
+#include "spar/base/threads.hpp"
+#include "spar/systems/system.hpp"
 
 namespace spar::systems {
 
@@ -17,6 +19,7 @@ constexpr std::uint32_t user_table = 0;
 constexpr std::uint32_t item_table = 1;
 constexpr std::int64_t triples_per_shard = 64;
 constexpr int fewest_shards = 8;
+constexpr Index rows_per_task = 1024;
 
 bool counts_only(const Recipe& recipe) {
   return recipe.system() == "popularity";
@@ -24,15 +27,49 @@ bool counts_only(const Recipe& recipe) {
 
 }  // namespace
 
-evaluate::Scorer FactorModel::scorer() const {
-  evaluate::Scorer scorer;
+Scoring FactorModel::scoring() const {
+  Scoring scoring;
+  evaluate::Scorer& scorer = scoring.scorer;
   scorer.users = users->vectors();
   scorer.items = items->vectors();
   scorer.item_bias = items->biases();
   scorer.bias_stride = items->shape().record();
   scorer.total_users = users->total_rows();
   scorer.total_items = items->total_rows();
-  return scorer;
+  if (!network) return scoring;
+  const int columns = network->score_columns();
+  const Index stride = padded(columns);
+  const auto represent = [&](const table::Table& table, Buffer<float>& room, table::RowBlock& block, auto&& one) {
+    room = Buffer<float>(static_cast<std::size_t>(table.rows() * stride));
+    parallel_for(static_cast<int>((table.rows() + rows_per_task - 1) / rows_per_task), [&](int task) {
+      for (Index k = task * rows_per_task; k < std::min(table.rows(), (task + 1) * rows_per_task); ++k)
+        one(table.record(k), room.data() + k * stride);
+    });
+    block = {room.data(), table.first_row(), table.rows(), columns, stride};
+  };
+  represent(*users, scoring.users, scorer.users,
+            [&](const float* row, float* out) { network->represent_user(*dense, row, out); });
+  represent(*items, scoring.items, scorer.items,
+            [&](const float* row, float* out) { network->represent_item(*dense, row, out); });
+  scoring.pairs = network->pair_function(*dense);
+  scorer.pairs = scoring.pairs.get();
+  return scoring;
+}
+
+std::vector<store::TableRows> FactorModel::stored(bool with_state) {
+  std::vector<store::TableRows> rows{users->stored(with_state), items->stored(with_state)};
+  if (!dense) return rows;
+  for (store::TableRows& part : dense->stored(with_state)) rows.push_back(std::move(part));
+  return rows;
+}
+
+void FactorModel::complete(const comm::Communicator& communicator) {
+  if (dense) dense->complete(communicator);
+}
+
+std::shared_ptr<const game::NeuralModel> network_of(const Recipe& recipe) {
+  const SystemInfo* info = find_system(recipe.system());
+  return info == nullptr || !info->network ? nullptr : info->network(recipe);
 }
 
 int resolve_shards(Recipe& recipe) {
@@ -74,10 +111,12 @@ optim::OptimizerSettings optimizer_of(const Recipe& recipe) {
 }
 
 table::RowShape user_shape(const Recipe& recipe) {
+  if (const auto network = network_of(recipe)) return {network->user_columns(), false, 0};
   return {counts_only(recipe) ? 1 : static_cast<int>(recipe.integer("model.dim")), false, 0};
 }
 
 table::RowShape item_shape(const Recipe& recipe) {
+  if (const auto network = network_of(recipe)) return {network->item_columns(), false, 0};
   table::RowShape shape = user_shape(recipe);
   shape.has_bias = !counts_only(recipe) && recipe.flag("model.item_bias");
   return shape;
@@ -91,15 +130,21 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
   const int rank = communicator.rank();
   model.users = std::make_unique<table::Table>("user", data.users, layout, rank, user_shape(recipe), optimizer);
   model.items = std::make_unique<table::Table>("item", data.items, layout, rank, item_shape(recipe), optimizer);
+  model.network = network_of(recipe);
   if (counts_only(recipe)) return model;
   const auto seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   model.users->initialize(seed, user_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
   model.items->initialize(seed, item_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
+  if (model.network)
+    model.dense =
+        std::make_unique<table::DenseParameters>(game::make_dense(*model.network, layout, rank, optimizer, seed));
   return model;
 }
 
 game::TrainingPlan plan_of(const Recipe& recipe) {
   game::TrainingPlan plan;
+  if (network_of(recipe) && recipe.integer("parallel.pipeline") != 0)
+    throw UserError(fmt::format("parallel.pipeline = 1 is for factor models: {} takes 0", recipe.system()));
   plan.optimizer = optimizer_of(recipe);
   plan.validate_every_epochs = recipe.integer("evaluate.every_epochs");
   const std::int64_t patience = plan.validate_every_epochs > 0 ? recipe.integer("evaluate.patience") : 0;
@@ -130,7 +175,7 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
         {"apr", epochs, adversary, patience == 0 ? 0 : std::max(patience, recipe.integer("game.patience"))});
     plan.start_from_best = recipe.text("game.start_from") == "best";
   } else {
-    plan.stages.push_back({"bpr", epochs, std::nullopt, patience});
+    plan.stages.push_back({recipe.system() == "bpr-mf" ? "bpr" : recipe.system(), epochs, std::nullopt, patience});
   }
   plan.checkpoint_every_epochs = recipe.integer("checkpoint.every_epochs");
   plan.checkpoint_every_minutes = recipe.real("checkpoint.every_minutes");

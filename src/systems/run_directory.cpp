@@ -149,8 +149,9 @@ OpenRun open_run(const comm::Communicator& communicator, const std::string& dire
     run.layout = {shards, communicator.size()};
     run.model = make_model(communicator, run.layout, run.header, run.recipe, false);
   });
-  std::vector<store::TableRows> tables{run.model.users->stored(false), run.model.items->stored(false)};
+  std::vector<store::TableRows> tables = run.model.stored(false);
   store::load_checkpoint(communicator, run.checkpoint, tables, nullptr);
+  run.model.complete(communicator);
   return run;
 }
 

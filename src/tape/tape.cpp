@@ -40,6 +40,7 @@ template <class T>
 void Tape<T>::reset() {
   nodes_.clear();
   perturbations_.clear();
+  taps_.clear();
   early_.clear();
   arena_.reset();
   open_cut_ = -1;
@@ -210,8 +211,9 @@ void Tape<T>::perturb(const std::string& name, Matrix<T> delta) {
 template <class T>
 Var Tape<T>::tap(const std::string& name, Var x) {
   for (const auto& p : perturbations_) {
-    if (p.name == name) return add(*this, x, constant(p.delta));
+    if (p.name == name) x = add(*this, x, constant(p.delta));
   }
+  taps_.push_back({name, x});
   return x;
 }
 

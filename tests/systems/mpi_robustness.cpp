@@ -100,7 +100,7 @@ class Trained {
     evaluate::EvaluationOptions options;
     options.cutoffs = {10};
     options.metrics = {"ndcg"};
-    return evaluate::evaluate(world_, shards, model.scorer(), lists, options).metrics.at("ndcg@10").mean;
+    return evaluate::evaluate(world_, shards, model.scoring().scorer, lists, options).metrics.at("ndcg@10").mean;
   }
 
   const comm::Communicator& world_;

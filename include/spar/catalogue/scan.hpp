@@ -7,6 +7,7 @@
 
 #include "spar/base/memory.hpp"
 #include "spar/base/types.hpp"
+#include "spar/catalogue/pair_function.hpp"
 #include "spar/catalogue/score.hpp"
 #include "spar/data/interactions.hpp"
 
@@ -38,8 +39,9 @@ struct ScoredItems {
 class BlockScan {
  public:
   /// `masks`: items that are never candidates of a user (ascending lists). `first_user`: the global row of list
-  /// position 0.
-  BlockScan(int dim, Index first_user, std::span<const data::UserLists* const> masks);
+  /// position 0. `pairs`: scores where they are no inner products, must outlive the scan.
+  BlockScan(int dim, Index first_user, std::span<const data::UserLists* const> masks,
+            const PairFunction* pairs = nullptr);
 
   /// Calls consume(k, scored) for every user k and the pieces of the block, in ascending order of items for each user,
   /// until it returns false: then user k gets no more pieces. Throws DivergenceError naming a user and an item whose
@@ -63,6 +65,7 @@ class BlockScan {
 
   Index first_user_;
   std::span<const data::UserLists* const> masks_;
+  const PairFunction* pairs_;
   int piece_panels_;
   Index stride_;
   Buffer<float> scores_;

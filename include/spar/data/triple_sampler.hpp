@@ -85,18 +85,22 @@ class TripleSampler {
   void sample(std::int64_t step, std::int64_t steps, MicroBatch& batch, const TripleSampler* next = nullptr);
   std::int64_t skipped() const { return skipped_; }
 
- private:
-  // The shard's positives in the epoch's order, users counted from first_user_: read from front to back, so that only
-  // the users' lists are far away.
+  /// A positive of the shard; users counted from the shard's first.
   struct Positive {
     std::uint32_t user;
     ItemId item;
   };
+  /// The epoch's order, for samplers that make something else than triples of it.
+  const Positive& positive(std::int64_t entry) const { return order_[static_cast<std::size_t>(entry)]; }
+  Index first_user() const { return first_user_; }
+  /// The negative of local user `user` at `place` of the step's draws; false where the user has every item.
+  bool draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const;
+
+ private:
   class Lookahead;
 
   void fill_order();
   bool owns(Index user, ItemId item) const;
-  bool draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const;
   void draw_first(std::int64_t step, std::uint32_t place, ItemId* items) const;
 
   const UserLists* lists_;
@@ -109,7 +113,7 @@ class TripleSampler {
   RandomStream negative_stream_;
   std::int64_t epoch_ = -1;
   std::int64_t skipped_ = 0;
-  LargeVector<Positive> order_;
+  LargeVector<Positive> order_;  // read from front to back, so that only the users' lists are far away
 };
 
 }  // namespace spar::data

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "spar/base/types.hpp"
+#include "spar/catalogue/pair_function.hpp"
 #include "spar/comm/communicator.hpp"
 #include "spar/data/interactions.hpp"
 #include "spar/table/row_block.hpp"
@@ -35,6 +36,7 @@ struct Scorer {
   Index bias_stride = 1;
   Index total_users = 0;
   Index total_items = 0;
+  const catalogue::PairFunction* pairs = nullptr;  ///< the score in place of the inner product, before the bias
 };
 
 /// The lists of this rank's users that an evaluation needs. All have the same first_user and users().

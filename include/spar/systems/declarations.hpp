@@ -7,5 +7,8 @@ namespace spar::systems {
 SystemInfo declare_popularity();
 SystemInfo declare_bpr_mf();
 SystemInfo declare_apr();
+SystemInfo declare_gmf();
+SystemInfo declare_mlp();
+SystemInfo declare_neumf();
 
 }  // namespace spar::systems

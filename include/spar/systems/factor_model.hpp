@@ -6,19 +6,37 @@
 #include "spar/comm/communicator.hpp"
 #include "spar/data/interactions.hpp"
 #include "spar/evaluate/evaluator.hpp"
+#include "spar/game/neural_model.hpp"
 #include "spar/game/trainer.hpp"
 #include "spar/table/table.hpp"
 
-/// The factor models (popularity, bpr-mf, apr): two tables, score = user . item (+ item bias).
+/// Models over two tables. The factor models (popularity, bpr-mf, apr) score user . item (+ item bias); others have a
+/// network with dense parameters, which says what its scores are.
 namespace spar::systems {
+
+/// What the evaluator scores: this rank's share, and what the scorer points to. Of a network it holds a copy, made of
+/// the values at that time: 4 bytes x score columns for each of the rank's users and items.
+struct Scoring {
+  evaluate::Scorer scorer;
+  Buffer<float> users;
+  Buffer<float> items;
+  std::unique_ptr<catalogue::PairFunction> pairs;
+};
 
 struct FactorModel {
   std::unique_ptr<table::Table> users;
   std::unique_ptr<table::Table> items;
+  std::shared_ptr<const game::NeuralModel> network{};  ///< nullptr: a factor model
+  std::unique_ptr<table::DenseParameters> dense{};     ///< of the network
 
-  /// What the evaluator scores: this rank's share.
-  evaluate::Scorer scorer() const;
+  Scoring scoring() const;
+  /// What a checkpoint stores, and what must be done when it has been loaded (collective).
+  std::vector<store::TableRows> stored(bool with_state);
+  void complete(const comm::Communicator& communicator);
 };
+
+/// The network of the recipe's system, nullptr where it has none. UserError where its settings do not fit together.
+std::shared_ptr<const game::NeuralModel> network_of(const Recipe& recipe);
 
 /// The number of shards of a run, resolved from the recipe alone, never from the launch: the largest power of two up to
 /// batch_size / 64, within 8 .. 1024. Writes it into the recipe.
@@ -37,6 +55,11 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
 
 /// The stages and schedule of bpr-mf or apr.
 game::TrainingPlan plan_of(const Recipe& recipe);
+
+/// What makes the steps of a training of this model on this rank's lists, which must outlive it. Collective.
+std::unique_ptr<game::Engine> make_engine(const comm::Communicator& communicator, const ShardLayout& layout,
+                                          const data::DatasetHeader& data, const Recipe& recipe, FactorModel& model,
+                                          const data::UserLists& train);
 
 /// popularity: user vector 1, item vector = number of training interactions. Collective.
 void count_popularity(const comm::Communicator& communicator, const data::UserLists& train, FactorModel& model);

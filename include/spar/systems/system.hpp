@@ -1,8 +1,11 @@
 #pragma once
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "spar/base/settings.hpp"
+#include "spar/game/neural_model.hpp"
 
 /// The table of systems: what `spar systems` lists and what a recipe's `system` may name. One visible list, no static
 /// initialisers (systems/system.cpp).
@@ -16,6 +19,9 @@ struct SystemInfo {
   std::string score;                ///< the score formula, in words of the export: "user . item"
   std::string bibtex;               ///< the paper
   SystemSettings settings;          ///< the settings it takes and its defaults with their origins
+  /// The network of a recipe, for systems that are trained by game::NeuralEngine. UserError where its settings do not
+  /// fit together.
+  std::function<std::unique_ptr<game::NeuralModel>(const Recipe&)> network{};
 };
 
 /// All systems, in the order in which they are listed.

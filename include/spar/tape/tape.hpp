@@ -123,6 +123,12 @@ class Tape {
   /// reset (a constant: nothing flows into it); tap() gives x plus that, or x itself.
   void perturb(const std::string& name, Matrix<T> delta);
   Var tap(const std::string& name, Var x);
+  /// The taps met since the last reset, in order: where an adversary finds the gradients that it follows.
+  struct Tap {
+    std::string name;
+    Var value;
+  };
+  const std::vector<Tap>& taps() const { return taps_; }
 
  private:
   struct Node {
@@ -144,6 +150,7 @@ class Tape {
   Arena arena_;
   std::vector<Node> nodes_;
   std::vector<Perturbation> perturbations_;
+  std::vector<Tap> taps_;
   PacedPrefetch early_;
   int open_cut_ = -1;  // the node that waits for its sum
   int reached_ = -1;   // backward has yet to do the nodes up to this one

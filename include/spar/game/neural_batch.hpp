@@ -1,0 +1,87 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "spar/data/interactions.hpp"
+#include "spar/data/triple_sampler.hpp"
+
+/// What the shards of a data-parallel training work on, and who draws it.
+namespace spar::game {
+
+/// The micro-batch of one shard and step: the distinct rows of every table that it needs, and what a model wants to
+/// know of its examples.
+struct NeuralBatch {
+  std::vector<std::vector<Index>> rows;          ///< by table: distinct global rows
+  std::vector<std::vector<std::int32_t>> slots;  ///< by role: one slot into its table's rows for each example
+  std::vector<float> labels;                     ///< by example, where the law has labels
+  std::vector<Index> samples;                    ///< global number of each example in its epoch, for noise
+  int examples = 0;
+};
+
+/// Draws the micro-batches of one shard: entries floor(t n / T) to floor((t + 1) n / T) of its own in step t of T, so
+/// that all shards end together. Every draw is a function of (seed, epoch, step, shard, place).
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  /// What is dealt out over the steps of an epoch: positives, sequences, posts ...
+  virtual std::int64_t entries() const = 0;
+  virtual void begin_epoch(std::int64_t epoch) = 0;
+  virtual void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) = 0;
+  /// Examples left out in this epoch.
+  virtual std::int64_t skipped() const { return 0; }
+  /// Examples made of one entry, and the most distinct rows of one table for each.
+  virtual std::int64_t examples_per_entry() const { return 1; }
+  virtual std::int64_t most_rows_per_entry() const = 0;
+};
+
+/// Pointwise examples (He et al., WWW 2017): each positive with label 1, and `negatives` items that its user does not
+/// have in training, with label 0, drawn uniformly by rejection. Tables: user, item; roles: user, item.
+class PointSource final : public BatchSource {
+ public:
+  /// The shard's users are local users [first_user, first_user + users) of `lists`, which must outlive the source;
+  /// `first_global_user`: the row of local user 0.
+  PointSource(const data::UserLists& lists, Index first_user, Index users, int shard, Index total_items,
+              std::uint64_t seed, int negatives);
+
+  std::int64_t entries() const override { return sampler_.positives(); }
+  void begin_epoch(std::int64_t epoch) override;
+  void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) override;
+  std::int64_t skipped() const override { return skipped_; }
+  std::int64_t examples_per_entry() const override { return 1 + negatives_; }
+  std::int64_t most_rows_per_entry() const override { return 1 + negatives_; }
+
+ private:
+  void add(Index user, ItemId item, float label, NeuralBatch& batch);
+
+  data::TripleSampler sampler_;
+  Index first_global_user_;
+  int shard_;
+  int negatives_;
+  std::int64_t skipped_ = 0;
+  data::SlotFinder users_;
+  data::SlotFinder items_;
+  std::size_t most_ = 0;
+};
+
+/// Pairwise examples (Rendle et al., UAI 2009): a positive and one negative of the same user. Tables: user, item;
+/// roles: user, positive, negative.
+class PairSource final : public BatchSource {
+ public:
+  PairSource(const data::UserLists& lists, Index first_user, Index users, int shard, Index total_items,
+             std::uint64_t seed);
+
+  std::int64_t entries() const override { return sampler_.positives(); }
+  void begin_epoch(std::int64_t epoch) override { sampler_.begin_epoch(epoch); }
+  void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) override;
+  std::int64_t skipped() const override { return sampler_.skipped(); }
+  std::int64_t most_rows_per_entry() const override { return 2; }
+
+ private:
+  data::TripleSampler sampler_;
+  Index first_global_user_;
+  int shard_;
+  data::MicroBatch triples_;
+};
+
+}  // namespace spar::game

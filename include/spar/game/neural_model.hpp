@@ -1,0 +1,82 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "spar/catalogue/pair_function.hpp"
+#include "spar/data/interactions.hpp"
+#include "spar/game/neural_batch.hpp"
+#include "spar/table/dense_parameters.hpp"
+#include "spar/tape/layers/parameters.hpp"
+
+/// What a system says of itself to be trained data-parallel: its tables, its dense parameters, the loss of a
+/// micro-batch and the scores of its pairs.
+namespace spar::game {
+
+/// One pass over a micro-batch: what a model meets on the tape of its shard. Dense parameters are those of the context.
+template <class T>
+struct Pass {
+  tape::layers::Context<T> context;
+  const NeuralBatch& batch;
+  std::span<const tape::Var> tables;  ///< the distinct rows of each table, after their taps
+
+  tape::Tape<T>& tape() const { return context.tape; }
+  /// examples x dim: the rows of `table` for the examples' slots in `role`.
+  tape::Var rows(std::size_t table, std::size_t role) const;
+};
+
+/// How the mean over a step is taken.
+enum class Reduction { sum, mean };
+
+class NeuralModel {
+ public:
+  virtual ~NeuralModel() = default;
+
+  /// Layers are declared here, in the constructor of the model.
+  const tape::layers::Declarations& declarations() const { return declarations_; }
+  /// Columns of the rows of users and of items.
+  virtual int user_columns() const = 0;
+  virtual int item_columns() const = 0;
+  /// The source of one shard's micro-batches; arguments as those of PointSource.
+  virtual std::unique_ptr<BatchSource> source(const data::UserLists& lists, Index first_user, Index users, int shard,
+                                              Index total_items, std::uint64_t seed) const = 0;
+  /// The losses of a micro-batch, summed: 1 x 1. In float for training, in double for checks of its gradient.
+  virtual tape::Var loss(const Pass<float>& pass) const = 0;
+  virtual tape::Var loss(const Pass<double>& pass) const = 0;
+  /// Whether a step follows the gradient of that sum or of its mean over the examples of the whole batch.
+  virtual Reduction reduction() const { return Reduction::mean; }
+  /// Where perturbations may enter: "user", "item", "hidden.1" ...
+  virtual std::vector<std::string> taps() const = 0;
+
+  /// Columns of what stands for a user and an item when pairs are scored (both the same).
+  virtual int score_columns() const = 0;
+  /// Writes them, from the values of a row (`columns` floats).
+  virtual void represent_user(const table::DenseParameters& dense, const float* row, float* out) const = 0;
+  virtual void represent_item(const table::DenseParameters& dense, const float* row, float* out) const = 0;
+  /// The score of two of them where it is no inner product; nullptr where it is.
+  virtual std::unique_ptr<catalogue::PairFunction> pair_function(const table::DenseParameters& dense) const {
+    static_cast<void>(dense);
+    return nullptr;
+  }
+
+ protected:
+  tape::layers::Declarations declarations_;
+};
+
+/// Gives a model whose loss is the template build<T>(pass) both of its losses.
+template <class Model>
+class NeuralModelOf : public NeuralModel {
+ public:
+  tape::Var loss(const Pass<float>& pass) const final { return static_cast<const Model*>(this)->build(pass); }
+  tape::Var loss(const Pass<double>& pass) const final { return static_cast<const Model*>(this)->build(pass); }
+};
+
+/// The model's dense parameters at their start: functions of (seed, name, row, column).
+table::DenseParameters make_dense(const NeuralModel& model, const ShardLayout& layout, int rank,
+                                  const optim::OptimizerSettings& optimizer, std::uint64_t seed);
+
+extern template struct Pass<float>;
+extern template struct Pass<double>;
+
+}  // namespace spar::game

@@ -1,0 +1,99 @@
+#include "spar/game/neural_batch.hpp"
+
+#include <algorithm>
+
+namespace spar::game {
+
+namespace {
+
+// Numbers of an epoch's examples that do not depend on the launch: shards have 2^32 each.
+Index first_sample(int shard, std::int64_t entry, std::int64_t per_entry) {
+  return (static_cast<Index>(shard) << 32) + entry * per_entry;
+}
+
+void reset(NeuralBatch& batch, std::size_t tables, std::size_t roles) {
+  batch.rows.resize(tables);
+  batch.slots.resize(roles);
+  for (auto& rows : batch.rows) rows.clear();
+  for (auto& slots : batch.slots) slots.clear();
+  batch.labels.clear();
+  batch.samples.clear();
+  batch.examples = 0;
+}
+
+}  // namespace
+
+PointSource::PointSource(const data::UserLists& lists, Index first_user, Index users, int shard, Index total_items,
+                         std::uint64_t seed, int negatives)
+    : sampler_(lists, first_user, users, shard, total_items, seed),
+      first_global_user_(lists.first_user),
+      shard_(shard),
+      negatives_(negatives) {}
+
+void PointSource::begin_epoch(std::int64_t epoch) {
+  sampler_.begin_epoch(epoch);
+  skipped_ = 0;
+}
+
+void PointSource::add(Index user, ItemId item, float label, NeuralBatch& batch) {
+  bool fresh = false;
+  batch.slots[0].push_back(users_.find(static_cast<std::uint32_t>(user - sampler_.first_user()), fresh));
+  if (fresh) batch.rows[0].push_back(first_global_user_ + user);
+  batch.slots[1].push_back(items_.find(item, fresh));
+  if (fresh) batch.rows[1].push_back(item);
+  batch.labels.push_back(label);
+}
+
+void PointSource::draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) {
+  const std::int64_t begin = step * entries() / steps;
+  const std::int64_t end = (step + 1) * entries() / steps;
+  const auto most = static_cast<std::size_t>((entries() + steps - 1) / steps * (1 + negatives_));
+  if (most > most_) {
+    users_ = data::SlotFinder(most);
+    items_ = data::SlotFinder(most);
+    most_ = most;
+  }
+  users_.clear();
+  items_.clear();
+  reset(batch, 2, 2);
+  for (std::int64_t e = begin; e < end; ++e) {
+    const auto positive = sampler_.positive(e);
+    const Index user = sampler_.first_user() + positive.user;
+    const auto place = static_cast<std::uint32_t>((e - begin) * negatives_);
+    ItemId negative = 0;
+    if (negatives_ > 0 && !sampler_.draw_negative(user, step, place, negative)) {
+      ++skipped_;
+      continue;
+    }
+    const Index sample = first_sample(shard_, e, 1 + negatives_);
+    add(user, positive.item, 1.0F, batch);
+    batch.samples.push_back(sample);
+    for (int k = 0; k < negatives_; ++k) {
+      sampler_.draw_negative(user, step, place + static_cast<std::uint32_t>(k), negative);
+      add(user, negative, 0.0F, batch);
+      batch.samples.push_back(sample + 1 + k);
+    }
+  }
+  batch.examples = static_cast<int>(batch.labels.size());
+}
+
+PairSource::PairSource(const data::UserLists& lists, Index first_user, Index users, int shard, Index total_items,
+                       std::uint64_t seed)
+    : sampler_(lists, first_user, users, shard, total_items, seed),
+      first_global_user_(lists.first_user),
+      shard_(shard) {}
+
+void PairSource::draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) {
+  sampler_.sample(step, steps, triples_);
+  reset(batch, 2, 3);
+  for (const Index user : triples_.users) batch.rows[0].push_back(first_global_user_ + user);
+  batch.rows[1] = triples_.items;
+  batch.slots[0] = triples_.user;
+  batch.slots[1] = triples_.positive;
+  batch.slots[2] = triples_.negative;
+  batch.examples = triples_.triples();
+  const Index first = first_sample(shard_, step * entries() / steps, 1);
+  for (int k = 0; k < batch.examples; ++k) batch.samples.push_back(first + k);
+}
+
+}  // namespace spar::game

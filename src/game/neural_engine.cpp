@@ -1,0 +1,303 @@
+#include "spar/game/neural_engine.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "gather.hpp"
+#include "neural_parts.hpp"
+#include <fmt/format.h>
+
+#include "spar/base/error.hpp"
+#include "spar/base/threads.hpp"
+#include "spar/optim/rules.hpp"
+
+namespace spar::game {
+
+namespace {
+
+constexpr int first_tag = 16;
+constexpr int tags_per_table = 8;
+constexpr Index rows_per_task = 4096;
+
+}  // namespace
+
+NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
+  const int rank = setup.communicator->rank();
+  const int first = setup.layout.first_shard(rank);
+  const int end = setup.layout.end_shard(rank);
+  const table::Table& users = *setup.tables[0];
+  shard_entries_.resize(static_cast<std::size_t>(setup.layout.shards));
+  for (int shard = first; shard < end; ++shard) {
+    sources_.push_back(setup.model->source(*setup.train, users.partition().begin(shard) - users.first_row(),
+                                           users.partition().size(shard), shard, setup.tables[1]->total_rows(),
+                                           setup.seed));
+    shard_entries_[static_cast<std::size_t>(shard)] = sources_.back()->entries();
+  }
+  setup.communicator->sum(shard_entries_);
+  steps_ = std::max<std::int64_t>(1, (setup.total_entries + setup.batch_size - 1) / setup.batch_size);
+  const std::int64_t most = *std::max_element(shard_entries_.begin(), shard_entries_.end());
+  const auto most_entries = static_cast<std::size_t>((most + steps_ - 1) / steps_);
+  const std::int64_t rows_per_entry = sources_.empty() ? 1 : sources_.front()->most_rows_per_entry();
+  for (std::size_t t = 0; t < setup.tables.size(); ++t) {
+    exchanges_.push_back(std::make_unique<table::RowExchange>(
+        *setup.communicator, setup.layout, *setup.tables[t],
+        table::ExchangeOptions{
+            .most_rows_per_shard = most_entries * static_cast<std::size_t>(setup.communicator->max(rows_per_entry)),
+            .tag = first_tag + tags_per_table * static_cast<int>(t),
+            .deadline_seconds = setup.deadline_seconds,
+            .keep_own_rows = false,
+            .node_memory = setup.node_memory}));
+  }
+  batches_.resize(sources_.size());
+  for (int w = 0; w < threads(); ++w) workers_.push_back(std::make_unique<Worker>());
+  losses_.resize(sources_.size());
+  perturbed_losses_.resize(sources_.size());
+  row_gradients_.resize(setup.tables.size());
+  dense_by_shard_ = Buffer<float>(sources_.size() * setup.dense->gradient_floats());
+  dense_total_ = Buffer<float>(setup.dense->gradient_floats());
+}
+
+NeuralEngine::~NeuralEngine() = default;
+
+void NeuralEngine::begin_stage(const Stage& stage) {
+  const bool present = stage.adversary && stage.adversary->weight != 0.0;
+  adversary_ = present ? std::make_unique<Adversary>(*stage.adversary) : nullptr;
+}
+
+void NeuralEngine::use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) {
+  updater_ = std::make_unique<optim::Updater>(settings);
+  step_count_ = step_count;
+  moved_.clear();
+  if (!updater_->moves_all_rows()) return;
+  for (const table::Table* table : setup_.tables) moved_.emplace_back(static_cast<std::size_t>(table->rows()));
+}
+
+std::int64_t NeuralEngine::skipped() const {
+  std::int64_t total = 0;
+  for (const auto& source : sources_) total += source->skipped();
+  return total;
+}
+
+std::int64_t NeuralEngine::bytes_sent() const {
+  std::int64_t bytes = 0;
+  for (const auto& exchange : exchanges_) bytes += exchange->bytes_sent();
+  const bool alone = setup_.communicator->size() == 1;
+  return bytes + (alone ? 0 : step_count_ * 2 * static_cast<std::int64_t>(dense_total_.size() * sizeof(float)));
+}
+
+// Of all shards, as if none were left out: a mean must not depend on who is asked.
+std::int64_t NeuralEngine::examples_of_step() const {
+  std::int64_t entries = 0;
+  for (const std::int64_t n : shard_entries_) entries += (step_ + 1) * n / steps_ - step_ * n / steps_;
+  return std::max<std::int64_t>(1, entries * sources_.front()->examples_per_entry());
+}
+
+void NeuralEngine::begin_epoch(std::int64_t epoch, std::int64_t first_step, const std::vector<store::PendingRows>&) {
+  epoch_ = epoch;
+  step_ = first_step;
+  examples_ = 0;
+  seconds_ = {};
+  std::fill(losses_.begin(), losses_.end(), 0.0);
+  std::fill(perturbed_losses_.begin(), perturbed_losses_.end(), 0.0);
+  {
+    Stopwatch watch(seconds_.input);
+    parallel_for(static_cast<int>(sources_.size()),
+                 [&](int k) { sources_[static_cast<std::size_t>(k)]->begin_epoch(epoch); });
+  }
+  if (step_ >= steps_) return;
+  draw(step_);
+  posted_flags_ = 0;
+  request(step_);
+  serve(step_);
+  send_rows(step_);
+}
+
+void NeuralEngine::draw(std::int64_t step) {
+  Stopwatch watch(seconds_.input);
+  parallel_for(static_cast<int>(sources_.size()),
+               [&](int k) { sources_[static_cast<std::size_t>(k)]->draw(step, steps_, batch_of(k, set_of(step))); });
+}
+
+void NeuralEngine::request(std::int64_t step) {
+  Stopwatch watch(seconds_.communication);
+  std::vector<std::span<const Index>> wanted;
+  for (std::size_t t = 0; t < exchanges_.size(); ++t) {
+    wanted.clear();
+    for (std::size_t k = 0; k < sources_.size(); ++k)
+      wanted.emplace_back(batch_of(static_cast<int>(k), set_of(step)).rows[t]);
+    exchanges_[t]->request(set_of(step), wanted, posted_flags_, step);
+  }
+}
+
+void NeuralEngine::serve(std::int64_t step) {
+  Stopwatch watch(seconds_.communication);
+  for (auto& exchange : exchanges_) agreed_flags_ |= exchange->serve(set_of(step), step);
+}
+
+void NeuralEngine::send_rows(std::int64_t step) {
+  Stopwatch watch(seconds_.communication);
+  for (auto& exchange : exchanges_) exchange->send_rows(set_of(step), step);
+}
+
+void NeuralEngine::make_room() {
+  for (std::size_t t = 0; t < exchanges_.size(); ++t)
+    row_gradients_[t] = exchanges_[t]->gradient_room(set_of(step_), 0);
+}
+
+NeuralEngine::Flags NeuralEngine::step(Flags flags) {
+  const int set = set_of(step_);
+  const bool more = step_ + 1 < steps_;
+  posted_flags_ = flags | (divergence_.empty() ? 0 : diverged_flag);
+  agreed_flags_ = 0;
+  if (more) {
+    draw(step_ + 1);
+    request(step_ + 1);
+  }
+  {
+    Stopwatch watch(seconds_.communication);
+    for (auto& exchange : exchanges_) exchange->receive_rows(set, step_);
+  }
+  make_room();
+  {
+    Stopwatch watch(seconds_.compute);
+    parallel_for_worker(static_cast<int>(sources_.size()),
+                        [&](int k, int worker) { compute(k, *workers_[static_cast<std::size_t>(worker)]); });
+    for (auto& exchange : exchanges_) exchange->push(set, 0, step_);
+  }
+  ++step_count_;
+  updater_->begin_step(step_count_);
+  if (more) serve(step_ + 1);
+  update_dense();
+  apply();
+  if (more) send_rows(step_ + 1);
+  for (std::size_t k = 0; k < sources_.size(); ++k) examples_ += batch_of(static_cast<int>(k), set).examples;
+  ++step_;
+  return agreed_flags_;
+}
+
+// Clean pass, and with an adversary the pass at the perturbed point, whose gradients are added.
+void NeuralEngine::compute(int shard, Worker& worker) {
+  const bool mean = setup_.model->reduction() == Reduction::mean;
+  const float seed = mean ? 1.0F / static_cast<float>(examples_of_step()) : 1.0F;
+  const auto at = static_cast<std::size_t>(shard);
+  worker.perturbed.clear();
+  losses_[at] += run_pass(shard, worker, seed, false);
+  if (adversary_) {
+    perturb(shard, worker);
+    perturbed_losses_[at] += run_pass(shard, worker, static_cast<float>(adversary_->weight) * seed, true);
+  }
+  clear_padding(shard);
+  check_finite(shard);
+}
+
+// The loss of the shard's micro-batch; its gradients, times `seed`, go to the rooms of rows and of dense parameters,
+// or are added to what stands there.
+double NeuralEngine::run_pass(int shard, Worker& worker, float seed, bool adds) {
+  const int set = set_of(step_);
+  const NeuralBatch& batch = batch_of(shard, set);
+  tape::Tape<float>& tape = worker.tape;
+  tape.reset();
+  for (const Perturbed& perturbed : worker.perturbed) tape.perturb(perturbed.tap, perturbed.delta);
+  const auto parameter = [&](const tape::Matrix<float>& value, const tape::Matrix<float>& gradient) {
+    return adds ? tape.added_parameter(value, gradient) : tape.parameter(value, gradient);
+  };
+  worker.tables.clear();
+  for (std::size_t t = 0; t < exchanges_.size(); ++t) {
+    const table::RowShape& shape = setup_.tables[t]->shape();
+    const float* const* rows = exchanges_[t]->rows(set, shard);
+    tape::Matrix<float> value =
+        scattered(tape, batch.rows[t].size(), shape.width(), [&](std::size_t j) { return rows[j]; });
+    value.columns = shape.dim;
+    float* gradient =
+        row_gradients_[t] + exchanges_[t]->rows_before(set, shard) * static_cast<std::size_t>(shape.width());
+    const tape::Var var = parameter(value, {gradient, value.rows, shape.dim, shape.width(), nullptr});
+    worker.tables.push_back(tape.tap(setup_.tables[t]->name(), var));
+  }
+  worker.dense.clear();
+  const std::size_t floats = setup_.dense->gradient_floats();
+  for (int k = 0; k < setup_.dense->count(); ++k) {
+    const table::DenseShape& shape = setup_.dense->shape(k);
+    table::Table& matrix = setup_.dense->table(k);
+    float* gradient = dense_by_shard_.data() + static_cast<std::size_t>(shard) * floats + setup_.dense->offset(k);
+    worker.dense.push_back(
+        parameter({matrix.record(0), shape.rows, shape.columns, static_cast<int>(setup_.dense->stride(k)), nullptr},
+                  {gradient, shape.rows, shape.columns, padded(shape.columns), nullptr}));
+  }
+  Pass<float> pass{{tape, worker.dense}, batch, worker.tables};
+  pass.context.training = true;
+  pass.context.noise = {setup_.seed, Purpose::dropout, static_cast<std::uint32_t>(epoch_),
+                        static_cast<std::uint32_t>(step_), 0};
+  pass.context.samples = batch.samples;
+  const tape::Var loss = setup_.model->loss(pass);
+  const double value = static_cast<double>(tape.value(loss).at(0, 0));
+  tape.backward(loss, seed);
+  return value;
+}
+
+// Padding of gradients would move the padding of rows, which must stay zero.
+void NeuralEngine::clear_padding(int shard) {
+  const int set = set_of(step_);
+  for (std::size_t t = 0; t < exchanges_.size(); ++t) {
+    const table::RowShape& shape = setup_.tables[t]->shape();
+    if (shape.dim == shape.width()) continue;
+    float* row = row_gradients_[t] + exchanges_[t]->rows_before(set, shard) * static_cast<std::size_t>(shape.width());
+    for (std::size_t j = 0; j < batch_of(shard, set).rows[t].size(); ++j, row += shape.width())
+      std::fill(row + shape.dim, row + shape.width(), 0.0F);
+  }
+  float* const dense = dense_by_shard_.data() + static_cast<std::size_t>(shard) * setup_.dense->gradient_floats();
+  for (int k = 0; k < setup_.dense->count(); ++k) {
+    const int columns = setup_.dense->shape(k).columns;
+    float* row = dense + setup_.dense->offset(k);
+    for (int r = 0; r < setup_.dense->shape(k).rows; ++r, row += padded(columns))
+      std::fill(row + columns, row + padded(columns), 0.0F);
+  }
+}
+
+void NeuralEngine::check_finite(int shard) {
+  const auto at = static_cast<std::size_t>(shard);
+  if (std::isfinite(losses_[at]) && std::isfinite(perturbed_losses_[at])) return;
+  const std::lock_guard lock(divergence_mutex_);
+  if (divergence_.empty())
+    divergence_ = fmt::format("training diverged: the loss of player model is not finite at epoch {}, step {}",
+                              epoch_ + 1, step_);
+}
+
+void NeuralEngine::update_dense() {
+  if (setup_.dense->count() == 0) return;
+  {
+    Stopwatch watch(seconds_.communication);
+    table::sum_dense(*setup_.communicator, setup_.layout, dense_by_shard_.data(), dense_total_.size(),
+                     dense_total_.data());
+  }
+  Stopwatch watch(seconds_.compute);
+  setup_.dense->update(*updater_, dense_total_.data());
+}
+
+void NeuralEngine::apply() {
+  const int set = set_of(step_);
+  for (std::size_t t = 0; t < exchanges_.size(); ++t) {
+    table::RowExchange& exchange = *exchanges_[t];
+    table::Table& table = *setup_.tables[t];
+    {
+      Stopwatch watch(seconds_.communication);
+      exchange.finish_push(set, 0, step_);
+    }
+    Stopwatch watch(seconds_.compute);
+    const int width = table.shape().width();
+    updater_->update_rows(
+        exchange.touched(set), width, width, [&](int k) { return table.record(exchange.row_of(set, k)); },
+        [&](int k) { return [row = exchange.total(set, 0, k)](int c) { return load_lanes(row + c); }; });
+    if (!updater_->moves_all_rows()) continue;
+    auto& moved = moved_[t];
+    for (int k = 0; k < exchange.touched(set); ++k) moved[static_cast<std::size_t>(exchange.row_of(set, k))] = 1;
+    const std::vector<float> zero(static_cast<std::size_t>(width));
+    parallel_for(static_cast<int>((table.rows() + rows_per_task - 1) / rows_per_task), [&](int task) {
+      for (Index k = task * rows_per_task; k < std::min(table.rows(), (task + 1) * rows_per_task); ++k) {
+        if (moved[static_cast<std::size_t>(k)] == 0) updater_->update(table.record(k), zero.data(), width, width);
+        moved[static_cast<std::size_t>(k)] = 0;
+      }
+    });
+  }
+}
+
+}  // namespace spar::game

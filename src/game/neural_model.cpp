@@ -1,0 +1,30 @@
+#include "spar/game/neural_model.hpp"
+
+#include "spar/tape/operations.hpp"
+
+namespace spar::game {
+
+template <class T>
+tape::Var Pass<T>::rows(std::size_t table, std::size_t role) const {
+  return tape::gather(context.tape, tables[table], batch.slots[role]);
+}
+
+template struct Pass<float>;
+template struct Pass<double>;
+
+table::DenseParameters make_dense(const NeuralModel& model, const ShardLayout& layout, int rank,
+                                  const optim::OptimizerSettings& optimizer, std::uint64_t seed) {
+  const auto& declared = model.declarations().all();
+  std::vector<table::DenseShape> shapes;
+  for (const auto& parameter : declared)
+    shapes.push_back({parameter.name, parameter.rows, parameter.columns, "constant", 0.0});
+  table::DenseParameters dense(shapes, layout, rank, optimizer);
+  for (int k = 0; k < dense.count(); ++k) {
+    tape::layers::fill_start(declared[static_cast<std::size_t>(k)], seed,
+                             {dense.table(k).record(0), dense.shape(k).rows, dense.shape(k).columns,
+                              static_cast<int>(dense.stride(k)), nullptr});
+  }
+  return dense;
+}
+
+}  // namespace spar::game

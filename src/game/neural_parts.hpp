@@ -1,0 +1,37 @@
+#pragma once
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "spar/game/neural_engine.hpp"
+
+namespace spar::game {
+
+/// What an adversary adds at a tap, in the worker's own memory, since the tape is reset between the passes.
+struct NeuralEngine::Perturbed {
+  std::string tap;
+  tape::Matrix<float> delta;
+};
+
+/// Scratch memory of one thread.
+struct NeuralEngine::Worker {
+  tape::Tape<float> tape;
+  std::vector<tape::Var> tables;
+  std::vector<tape::Var> dense;
+  std::vector<Perturbed> perturbed;
+  Buffer<float> deltas;
+};
+
+class NeuralEngine::Stopwatch {
+ public:
+  explicit Stopwatch(double& seconds) : seconds_(seconds), start_(std::chrono::steady_clock::now()) {}
+  ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  double& seconds_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace spar::game

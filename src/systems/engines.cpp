@@ -1,0 +1,57 @@
+#include "spar/base/error.hpp"
+#include "spar/game/neural_engine.hpp"
+#include "spar/game/pairwise_engine.hpp"
+#include "spar/systems/factor_model.hpp"
+
+namespace spar::systems {
+
+namespace {
+
+std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communicator, const ShardLayout& layout,
+                                              const data::DatasetHeader& data, const Recipe& recipe, FactorModel& model,
+                                              const data::UserLists& train) {
+  game::PairwiseSetup setup;
+  setup.communicator = &communicator;
+  setup.layout = layout;
+  setup.users = model.users.get();
+  setup.items = model.items.get();
+  setup.train = &train;
+  setup.total_positives = data.counts[0];
+  setup.batch_size = recipe.integer("train.batch_size");
+  setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
+  setup.l2 = recipe.real("objective.l2");
+  setup.l2_batch_mean = recipe.text("objective.l2_form") == "batch_mean";
+  setup.pipeline = recipe.integer("parallel.pipeline") == 1;
+  setup.node_memory = recipe.flag("parallel.node_memory");
+  setup.deadline_seconds = recipe.real("parallel.deadline_seconds");
+  return std::make_unique<game::PairwiseEngine>(setup);
+}
+
+std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicator, const ShardLayout& layout,
+                                            const data::DatasetHeader& data, const Recipe& recipe, FactorModel& model,
+                                            const data::UserLists& train) {
+  game::NeuralSetup setup;
+  setup.communicator = &communicator;
+  setup.layout = layout;
+  setup.model = model.network.get();
+  setup.tables = {model.users.get(), model.items.get()};
+  setup.dense = model.dense.get();
+  setup.train = &train;
+  setup.total_entries = data.counts[0];
+  setup.batch_size = recipe.integer("train.batch_size");
+  setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
+  setup.node_memory = recipe.flag("parallel.node_memory");
+  setup.deadline_seconds = recipe.real("parallel.deadline_seconds");
+  return std::make_unique<game::NeuralEngine>(setup);
+}
+
+}  // namespace
+
+std::unique_ptr<game::Engine> make_engine(const comm::Communicator& communicator, const ShardLayout& layout,
+                                          const data::DatasetHeader& data, const Recipe& recipe, FactorModel& model,
+                                          const data::UserLists& train) {
+  return model.network ? neural_engine(communicator, layout, data, recipe, model, train)
+                       : pairwise_engine(communicator, layout, data, recipe, model, train);
+}
+
+}  // namespace spar::systems

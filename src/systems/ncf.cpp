@@ -1,0 +1,185 @@
+#include "ncf.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "spar/base/error.hpp"
+#include "spar/catalogue/lanes.hpp"
+#include "spar/tape/losses.hpp"
+#include "spar/tape/operations.hpp"
+#include "spar/tape/shape.hpp"
+
+namespace spar::systems {
+
+namespace {
+
+using tape::Var;
+
+/// The layers above the first, sixteen (or eight) items at a time; weights row by row as they stand in the model.
+class NcfScore final : public catalogue::PairFunction {
+ public:
+  struct Layer {
+    int in = 0;
+    int out = 0;
+    std::vector<float> weights;  // in x out
+    std::vector<float> bias;
+  };
+
+  NcfScore(int product, int first_layer, std::vector<Layer> layers, Layer output)
+      : product_(product), first_layer_(first_layer), layers_(std::move(layers)), output_(std::move(output)) {
+    for (const Layer& layer : layers_) widest_ = std::max({widest_, layer.in, layer.out});
+    widest_ = std::max(widest_, first_layer_);
+  }
+
+  void score_lanes(const float* user, const float* items, Index stride, float* scores) const override {
+    using catalogue::broadcast, catalogue::fused, catalogue::load, catalogue::Lanes;
+    Lanes score = broadcast(output_.bias[0]);
+    for (int c = 0; c < product_; ++c) score = fused(broadcast(user[c]), load(items + c * stride), score);
+    thread_local Buffer<Lanes> room;
+    room.require(static_cast<std::size_t>(2 * widest_));
+    Lanes* in = room.data();
+    Lanes* out = in + widest_;
+    for (int j = 0; j < first_layer_; ++j)
+      in[j] = relu(broadcast(user[product_ + j]) + load(items + (product_ + j) * stride));
+    for (const Layer& layer : layers_) {
+      for (int k = 0; k < layer.out; ++k) {
+        Lanes sum = broadcast(layer.bias[static_cast<std::size_t>(k)]);
+        for (int j = 0; j < layer.in; ++j)
+          sum = fused(broadcast(layer.weights[static_cast<std::size_t>(j * layer.out + k)]), in[j], sum);
+        out[k] = relu(sum);
+      }
+      std::swap(in, out);
+    }
+    for (int j = product_; j < output_.in; ++j)
+      score = fused(broadcast(output_.weights[static_cast<std::size_t>(j)]), in[j - product_], score);
+    catalogue::store(scores, score);
+  }
+
+ private:
+  static catalogue::Lanes relu(catalogue::Lanes x) { return x > 0.0F ? x : catalogue::Lanes{}; }
+
+  int product_;
+  int first_layer_;
+  std::vector<Layer> layers_;
+  Layer output_;
+  int widest_ = 1;
+};
+
+NcfScore::Layer copy_layer(const table::DenseParameters& dense, const std::string& name) {
+  const int weights = dense.find(name + ".weights");
+  const int bias = dense.find(name + ".bias");
+  NcfScore::Layer layer{dense.shape(weights).rows, dense.shape(weights).columns, {}, {}};
+  for (int r = 0; r < layer.in; ++r) {
+    const float* row = dense.table(weights).record(r);
+    layer.weights.insert(layer.weights.end(), row, row + layer.out);
+  }
+  const float* row = dense.table(bias).record(0);
+  layer.bias.assign(row, row + layer.out);
+  return layer;
+}
+
+template <class T>
+tape::Matrix<T> label_column(tape::Tape<T>& tape, const std::vector<float>& labels) {
+  constexpr int stride = 16;
+  T* column = tape.arena().template take<T>(labels.size() * stride);
+  for (std::size_t k = 0; k < labels.size(); ++k) column[k * stride] = static_cast<T>(labels[k]);
+  return {column, static_cast<int>(labels.size()), 1, stride, nullptr};
+}
+
+}  // namespace
+
+NcfModel::NcfModel(int product, const std::vector<int>& layers, int negatives)
+    : product_(product), input_(layers.empty() ? 0 : layers.front()), widths_(layers), negatives_(negatives) {
+  if (!layers.empty()) {
+    tape::layers::MlpSettings settings;
+    settings.last_activation = tape::Activation::relu;
+    mlp_.emplace(declarations_, "mlp", layers, settings);
+  }
+  const int joint = product + (layers.empty() ? 0 : layers.back());
+  // Keras' lecun_uniform.
+  const tape::layers::Start start{tape::layers::Law::uniform, std::sqrt(3.0 / joint)};
+  output_.emplace(declarations_, "output", joint, 1, tape::Activation::none, start);
+}
+
+std::unique_ptr<game::BatchSource> NcfModel::source(const data::UserLists& lists, Index first_user, Index users,
+                                                    int shard, Index total_items, std::uint64_t seed) const {
+  return std::make_unique<game::PointSource>(lists, first_user, users, shard, total_items, seed, negatives_);
+}
+
+std::vector<std::string> NcfModel::taps() const {
+  std::vector<std::string> taps{"user", "item"};
+  for (std::size_t k = 1; k + 1 < widths_.size(); ++k) taps.push_back(fmt::format("hidden.{}", k));
+  return taps;
+}
+
+template <class T>
+Var NcfModel::build(const game::Pass<T>& pass) const {
+  tape::Tape<T>& tape = pass.tape();
+  const Var user = pass.rows(0, 0);
+  const Var item = pass.rows(1, 1);
+  std::vector<Var> joint;
+  if (product_ > 0)
+    joint.push_back(tape::multiply(tape, tape::slice_columns(tape, user, 0, product_),
+                                   tape::slice_columns(tape, item, 0, product_)));
+  if (mlp_) {
+    const Var both[] = {tape::slice_columns(tape, user, product_, input_ / 2),
+                        tape::slice_columns(tape, item, product_, input_ / 2)};
+    joint.push_back(mlp_->apply(pass.context, tape::concat_columns<T>(tape, both)));
+  }
+  const Var last = joint.size() == 1 ? joint.front() : tape::concat_columns<T>(tape, joint);
+  const Var logits = output_->apply(pass.context, last);
+  return tape::sum(tape, tape::bce_with_logits(tape, logits, label_column(tape, pass.batch.labels)));
+}
+
+template Var NcfModel::build(const game::Pass<float>&) const;
+template Var NcfModel::build(const game::Pass<double>&) const;
+
+// out += vector W[first_row ..], one chain a unit.
+void NcfModel::add_first_layer(const table::DenseParameters& dense, const float* vector, int first_row,
+                               float* out) const {
+  const auto& weights = dense.table(dense.find("mlp.0.weights"));
+  for (int r = 0; r < input_ / 2; ++r) {
+    const float* row = weights.record(first_row + r);
+    for (int k = 0; k < first_layer(); ++k) out[k] = std::fma(vector[r], row[k], out[k]);
+  }
+}
+
+void NcfModel::represent_user(const table::DenseParameters& dense, const float* row, float* out) const {
+  const auto& output = dense.table(dense.find("output.weights"));
+  for (int c = 0; c < product_; ++c) out[c] = row[c] * output.record(c)[0];
+  if (!mlp_) return;
+  std::copy_n(dense.table(dense.find("mlp.0.bias")).record(0), first_layer(), out + product_);
+  add_first_layer(dense, row + product_, 0, out + product_);
+}
+
+void NcfModel::represent_item(const table::DenseParameters& dense, const float* row, float* out) const {
+  std::copy_n(row, product_, out);
+  if (!mlp_) return;
+  std::fill_n(out + product_, first_layer(), 0.0F);
+  add_first_layer(dense, row + product_, input_ / 2, out + product_);
+}
+
+std::unique_ptr<catalogue::PairFunction> NcfModel::pair_function(const table::DenseParameters& dense) const {
+  if (!mlp_) return nullptr;  // the bias of all pairs changes no ranking
+  std::vector<NcfScore::Layer> layers;
+  for (std::size_t k = 1; k + 1 < widths_.size(); ++k) layers.push_back(copy_layer(dense, fmt::format("mlp.{}", k)));
+  return std::make_unique<NcfScore>(product_, first_layer(), std::move(layers), copy_layer(dense, "output"));
+}
+
+std::vector<int> perceptron_layers(const Recipe& recipe) {
+  const auto& widths = recipe.integers("network.layers");
+  if (widths.size() < 2)
+    throw UserError(
+        "network.layers names one width only: the input's and at least one layer's are needed, as in "
+        "[64, 32, 16, 8]");
+  if (widths.front() % 2 != 0)
+    throw UserError(
+        fmt::format("network.layers begins with {}: the input is a user's and an item's vector side by "
+                    "side, so the first width must be even",
+                    widths.front()));
+  return {widths.begin(), widths.end()};
+}
+
+}  // namespace spar::systems

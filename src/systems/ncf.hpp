@@ -1,0 +1,53 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "spar/base/settings.hpp"
+#include "spar/game/neural_model.hpp"
+#include "spar/tape/layers/dense.hpp"
+
+/// Neural collaborative filtering (He, Liao, Zhang, Nie, Hu and Chua, WWW 2017): pointwise logits of
+///   gmf    h . (p_u * q_i)                                                        (eq. 9)
+///   mlp    h . relu(... relu([p_u; q_i] W_1 + b_1) ...)                           (eq. 10)
+///   neumf  h . [gmf's product; mlp's last layer], with vectors of their own       (eq. 12)
+/// plus a bias, under binary cross entropy with sampled negatives (eq. 7).
+namespace spar::systems {
+
+class NcfModel final : public game::NeuralModelOf<NcfModel> {
+ public:
+  /// `product`: width of the vectors of the product, 0 without it. `layers`: of the perceptron, the width of its input
+  /// (two vectors side by side, so even) first; empty without it.
+  NcfModel(int product, const std::vector<int>& layers, int negatives);
+
+  int user_columns() const override { return product_ + input_ / 2; }
+  int item_columns() const override { return user_columns(); }
+  std::unique_ptr<game::BatchSource> source(const data::UserLists& lists, Index first_user, Index users, int shard,
+                                            Index total_items, std::uint64_t seed) const override;
+  std::vector<std::string> taps() const override;
+  template <class T>
+  tape::Var build(const game::Pass<T>& pass) const;
+
+  /// gmf: h * p_u against q_i. With a perceptron: the product's vectors, then each side's share of the first layer, so
+  /// that a pair costs the layers above it only.
+  int score_columns() const override { return product_ + first_layer(); }
+  void represent_user(const table::DenseParameters& dense, const float* row, float* out) const override;
+  void represent_item(const table::DenseParameters& dense, const float* row, float* out) const override;
+  std::unique_ptr<catalogue::PairFunction> pair_function(const table::DenseParameters& dense) const override;
+
+ private:
+  int first_layer() const { return widths_.empty() ? 0 : widths_[1]; }
+  void add_first_layer(const table::DenseParameters& dense, const float* vector, int first_row, float* out) const;
+
+  int product_;
+  int input_;
+  std::vector<int> widths_;
+  int negatives_;
+  std::optional<tape::layers::Mlp> mlp_;
+  std::optional<tape::layers::Dense> output_;
+};
+
+/// The widths of network.layers, checked. UserError naming the setting.
+std::vector<int> perceptron_layers(const Recipe& recipe);
+
+}  // namespace spar::systems
