@@ -71,8 +71,8 @@ UserError FieldReader::error(int column, const std::string& what) const {
 
 void FieldReader::require_columns(std::size_t columns, const std::string& what) const {
   if (size() == columns) return;
-  throw error(-1, fmt::format("{} columns ({} between them) where {} belong: {}", size(), separator_.describe(),
-                              columns, what));
+  throw error(-1, fmt::format("{} column{} ({} between them) where {} belong: {}", size(), size() == 1 ? "" : "s",
+                              separator_.describe(), columns, what));
 }
 
 bool FieldReader::next() {
