@@ -121,22 +121,17 @@ constexpr int bytes_per_block = 16;
 constexpr float centre = 127.5F;
 constexpr float deviation = 73.9F;  // sqrt((256^2 - 1) / 12)
 
-/// Sixteen item factors, centred, in units of 1 / deviation.
-std::array<float, bytes_per_block> factors_of(const RandomStream::Block& block) {
-  const auto bytes = std::bit_cast<std::array<std::uint8_t, bytes_per_block>>(block);
-  std::array<float, bytes_per_block> factors;
-  for (std::size_t k = 0; k < factors.size(); ++k) factors[k] = static_cast<float>(bytes[k]) - centre;
-  return factors;
-}
+using BlockBytes = std::array<std::uint8_t, bytes_per_block>;
 
 }  // namespace
 
 void PlantedModel::draw_item(Index item_place, std::vector<float>& factors) const {
   factors.clear();
   for (int first = 0; first < options_.factors; first += bytes_per_block) {
-    const auto some = factors_of(block(item_factors, item_place, static_cast<std::uint32_t>(first)));
+    const auto bytes = std::bit_cast<BlockBytes>(block(item_factors, item_place, static_cast<std::uint32_t>(first)));
     const int end = std::min(options_.factors - first, bytes_per_block);
-    for (int k = 0; k < end; ++k) factors.push_back(some[static_cast<std::size_t>(k)] / deviation);
+    for (int k = 0; k < end; ++k)
+      factors.push_back((static_cast<float>(bytes[static_cast<std::size_t>(k)]) - centre) / deviation);
   }
 }
 
@@ -149,10 +144,11 @@ double PlantedModel::keeping(double x) const {
 double PlantedModel::keeps(const std::vector<float>& user, Index item_place) const {
   float product = 0;
   for (int first = 0; first < options_.factors; first += bytes_per_block) {
-    const auto some = factors_of(block(item_factors, item_place, static_cast<std::uint32_t>(first)));
+    const auto bytes = std::bit_cast<BlockBytes>(block(item_factors, item_place, static_cast<std::uint32_t>(first)));
     const int end = std::min(options_.factors - first, bytes_per_block);
     for (int k = 0; k < end; ++k)
-      product += user[static_cast<std::size_t>(first + k)] * some[static_cast<std::size_t>(k)];
+      product +=
+          user[static_cast<std::size_t>(first + k)] * (static_cast<float>(bytes[static_cast<std::size_t>(k)]) - centre);
   }
   return keeping(static_cast<double>(product / deviation));
 }

@@ -27,6 +27,11 @@ void RowRecords::add(Index row, const void* record) {
   buckets_.append(range, record, record_bytes_);
 }
 
+void RowRecords::load(int range, std::vector<char>& bytes) const {
+  bytes.clear();
+  buckets_.load(static_cast<std::size_t>(range), bytes);
+}
+
 Index RowRecords::first_row(int range) const {
   return Partition{rows_, ranges()}.begin(range);
 }

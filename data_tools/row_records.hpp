@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data_tools/spill.hpp"
+#include "spar/base/error.hpp"
 #include "spar/base/types.hpp"
 
 namespace spar::data_tools {
@@ -23,13 +24,16 @@ class RowRecords {
   int first_group(int range) const;
   int end_group(int range) const { return first_group(range + 1); }
   Index rows_of_side() const { return rows_; }
-  /// Any number of threads, once nothing is added any more. `Record` has the record's size.
+  /// Any number of threads, once nothing is added any more.
+  void load(int range, std::vector<char>& bytes) const;
+  /// The same for records that are structures of the record's size.
   template <class Record>
   void load(int range, std::vector<Record>& records) const {
     std::vector<char> bytes;
-    buckets_.load(static_cast<std::size_t>(range), bytes);
+    load(range, bytes);
+    SPAR_ASSERT(sizeof(Record) == record_bytes_);
     records.resize(bytes.size() / sizeof(Record));
-    if (!records.empty()) std::memcpy(records.data(), bytes.data(), records.size() * sizeof(Record));
+    if (!records.empty()) std::memcpy(records.data(), bytes.data(), bytes.size());
   }
 
  private:

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstring>
 #include <initializer_list>
 #include <optional>
@@ -54,10 +55,15 @@ void read_count_lists(const SideFile& file, data::Side side, RowFinder& rows, Si
     for (std::size_t column = 1; column < reader.size(); ++column) {
       const std::string_view pair = reader[column];
       const std::size_t colon = pair.rfind(':');
-      const auto count = colon == std::string_view::npos ? std::nullopt : to_number(pair.substr(colon + 1));
-      if (!count || colon == 0)
+      const auto number = colon == std::string_view::npos ? std::nullopt : to_number(pair.substr(colon + 1));
+      const auto count = static_cast<float>(number.value_or(0.0));
+      if (!number || colon == 0 || !std::isfinite(count))
         throw reader.error(static_cast<int>(column), fmt::format("{} is not of the form word:count", shown(pair)));
-      if (row != RowFinder::none) sink.add_word(row, pair.substr(0, colon), static_cast<float>(*count));
+      if (colon > longest_id) {
+        throw reader.error(static_cast<int>(column),
+                           fmt::format("a word of {} bytes; at most {} are allowed", colon, longest_id));
+      }
+      if (row != RowFinder::none) sink.add_word(row, pair.substr(0, colon), count);
     }
   }
   rows.check_match(file.path, report);
