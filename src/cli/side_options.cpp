@@ -17,7 +17,7 @@ void declare_entity(OptionSet& set, const std::string& one, data_tools::EntitySi
   set.text(prefix + "attributes-lists", "TEXT", side.attributes_lists,
            "What stands between several values of one " + one + " in a column, which then becomes a bag");
   set.repeated(prefix + "bags", "[NAME=]FILE", side.bags,
-               "Words of " + one + "s: lines of id, word[, weight], or n word:count word:count ...");
+               "Words of " + one + "s: lines of id, word[, weight], or of n word:count pairs behind their number n");
 }
 
 }  // namespace
