@@ -44,13 +44,13 @@ struct Destination {
 /// Puts side data into the set, once it is known which users and items have which rows.
 using SideReader = std::function<void(const RowMap& users, const RowMap& items, SideSet& set)>;
 
-/// Filters, finds the moments of temporal splits, deals rows, reads side data (strictly: SideSet::finish) and writes.
-/// Rows stay as they are where `keep` is set and nothing was dropped.
 struct Finish {
-  bool keep = false;
-  bool strict_side = false;
+  bool keep = false;         ///< rows stay as they are where nothing was dropped
+  bool strict_side = false;  ///< as SideSet::finish
   SideReader read_side;
 };
+
+/// Filters, finds the moments of temporal splits, deals rows, reads side data and writes.
 void finish(Collection& collection, const SplitRules& rules, ResolvedSplit split, const Destination& destination,
             const Finish& how, ImportReport& report);
 

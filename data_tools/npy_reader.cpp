@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view magic = "\x93NUMPY";
 constexpr std::size_t longest_header = std::size_t{1} << 20;
+constexpr Index widest = Index{1} << 20;
 static_assert(std::endian::native == std::endian::little);
 
 /// The text behind 'key': in the header, which is the text of a Python dictionary.
@@ -95,6 +96,8 @@ void NpyReader::read_header() {
   }
   rows_ = shape[0];
   columns_ = shape.size() == 2 ? shape[1] : 1;
+  if (columns_ > widest)
+    throw UserError(fmt::format("{} has rows of {} numbers; at most {} are allowed", name(), columns_, widest));
 }
 
 std::span<const float> NpyReader::next() {

@@ -1,9 +1,7 @@
 #include "data_tools/planted_side.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <numeric>
 
 #include <fmt/format.h>
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <numeric>
 #include <tuple>
 
 #include "data_tools/blocks.hpp"
@@ -84,20 +83,18 @@ void PostSink::count_range(int range, std::vector<std::int64_t>& tag_counts) {
   std::vector<Record> records;
   add_shared(repeated_, load_merged(range, records));
   const Partition groups{records_.rows_of_side(), row_groups};
-  std::int64_t users = 0, posts = 0;
+  std::int64_t users = 0;
   for (std::size_t k = 0; k < records.size(); ++k) {
     const Record& record = records[k];
     const bool new_user = k == 0 || record.user != records[k - 1].user;
     const bool new_post = new_user || record.item != records[k - 1].item;
     const auto group = static_cast<std::size_t>(groups.part_of(record.user));
     users += new_user ? 1 : 0;
-    posts += new_post ? 1 : 0;
     plan_.group_posts[record.part][group] += new_post ? 1 : 0;
     ++plan_.group_entries[record.part][group];
     add_shared(tag_counts[record.tag], 1);
   }
   add_shared(covered_, users);
-  add_shared(posts_, posts);
   add_shared(entries_, static_cast<std::int64_t>(records.size()));
 }
 

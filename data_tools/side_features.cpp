@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "data_tools/npy_reader.hpp"
@@ -56,7 +58,9 @@ void read_delimited(const SideFile& file, data::Side side, const SideOptions& op
                     "--side-separator what stands between them",
                     file.path, reader.separator().describe()));
   }
-  if (reader.head().size() > 1 && !to_number(first[1])) reader.skip_names();
+  // A first line without any number holds names; one with some is a line of features with a mistake in it.
+  const bool names = std::none_of(first.begin() + 1, first.end(), [](const std::string& f) { return to_number(f); });
+  if (reader.head().size() > 1 && names) reader.skip_names();
   auto [sink, report] = set.add_features(side, file.name, file.path, static_cast<Index>(columns) - 1);
   report.layout = fmt::format("{}, an id and {} numbers", reader.separator().describe(), columns - 1);
   std::vector<float> values(columns - 1);

@@ -1,20 +1,12 @@
 #include "data_tools/side_import.hpp"
 
-#include <algorithm>
-#include <filesystem>
-#include <map>
-#include <optional>
-
 #include <fmt/format.h>
 
-#include "data_tools/numbers.hpp"
 #include "data_tools/side_files.hpp"
 
 namespace spar::data_tools {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 std::string option_of(data::Side side, const char* kind) {
   return fmt::format("--{}-{}", side == data::Side::users ? "user" : "item", kind);

@@ -135,6 +135,7 @@ namespace {
 struct TagColumns {
   std::size_t user = 0, item = 1, tag = 2;
   std::optional<std::size_t> time;
+  std::size_t width = 0;  ///< of every line
 };
 
 std::optional<std::size_t> place_of(const std::vector<std::string>& names, std::initializer_list<const char*> wanted) {
@@ -178,7 +179,18 @@ TagColumns columns_by_option(const std::string& option, std::size_t width, const
                     option));
   if (names.size() > width)
     throw UserError(fmt::format("{} has {} columns, but --tags-columns names {}", name, width, names.size()));
-  return {*user, *item, *tag, place_of(names, {"time"})};
+  TagColumns columns;
+  columns.user = *user;
+  columns.item = *item;
+  columns.tag = *tag;
+  columns.time = place_of(names, {"time"});
+  return columns;
+}
+
+TagColumns columns_by_place(std::size_t width) {
+  TagColumns columns;
+  if (width == 4) columns.time = 3;
+  return columns;
 }
 
 TagColumns tag_columns(FieldReader& reader, const std::string& option) {
@@ -186,10 +198,10 @@ TagColumns tag_columns(FieldReader& reader, const std::string& option) {
   require_lists(reader, 3, 1000, "a user, an item, a tag and perhaps a time");
   const bool names = reader.seems_to_have_names();
   if (names) reader.skip_names();
-  if (!option.empty()) return columns_by_option(option, first.size(), reader.name());
-  if (names) return columns_by_name(first, reader.name());
-  TagColumns columns;
-  if (first.size() == 4) columns.time = 3;
+  TagColumns columns = !option.empty() ? columns_by_option(option, first.size(), reader.name())
+                       : names         ? columns_by_name(first, reader.name())
+                                       : columns_by_place(first.size());
+  columns.width = first.size();
   return columns;
 }
 
@@ -213,9 +225,8 @@ void read_tags(const SideOptions& options, std::uint64_t seed, const Entities& e
   for (std::size_t k = 0; k < readers.size(); ++k) {
     FieldReader& reader = *readers[k];
     const TagColumns& at = columns[k];
-    const std::size_t width = reader.head()[0].size();
     while (reader.next()) {
-      reader.require_columns(width, "as in the first line");
+      reader.require_columns(at.width, "as in the first line");
       ImportReport::SideData ends;
       const Index user = users.row(reader, at.user, ends);
       const Index item = items.row(reader, at.item, ends);

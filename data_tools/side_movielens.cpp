@@ -1,11 +1,8 @@
 #include <filesystem>
-#include <map>
 #include <optional>
-#include <set>
 
 #include <fmt/format.h>
 
-#include "data_tools/numbers.hpp"
 #include "data_tools/side_files.hpp"
 
 /// What the editions of MovieLens say of users and movies beside the ratings.

@@ -17,7 +17,6 @@ class SideSet {
   SideSet(SpillPlace place, Index users, Index items) : place_(std::move(place)), users_(users), items_(items) {}
 
   Index rows(data::Side side) const { return side == data::Side::users ? users_ : items_; }
-  bool empty() const { return entries_.empty(); }
 
   /// Each gives a sink and its entry in the report, which lives as long as the set. UserError where the kind, side and
   /// name occur already, or the name cannot be one.

@@ -1,13 +1,10 @@
 #include "data_tools/side_sinks.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <charconv>
 #include <cstring>
 #include <numeric>
 
 #include "data_tools/blocks.hpp"
-#include "data_tools/numbers.hpp"
 #include "spar/base/error.hpp"
 #include "spar/base/sharding.hpp"
 #include "spar/base/threads.hpp"

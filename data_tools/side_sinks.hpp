@@ -126,7 +126,6 @@ class PostSink : public SideSink {
   void set_split(PostSplit split) { split_ = std::move(split); }
   void finish() override;
   void write(data::SideWriter& writer) const override;
-  std::int64_t posts() const { return posts_; }
 
  private:
   struct Record {
@@ -143,7 +142,6 @@ class PostSink : public SideSink {
   IdMap tags_{"tags"};
   RowMap vocabulary_;
   std::optional<PostSplit> split_;
-  std::int64_t posts_ = 0;
 };
 
 /// Rows for words: dealt by falling count, equal counts by text; words without a count get none.

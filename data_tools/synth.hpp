@@ -65,10 +65,9 @@ struct SynthOptions {
 
 /// Writes the data set. Collective: every rank calls it with the same options and writes the users it would hold in a
 /// training. The bytes do not depend on ranks and threads. Memory: a few row groups per thread, plus one number for
-/// each item where a user takes more than a sixteenth of them. Cold items and tags take twice the time: all users are
-/// drawn once to be counted. Ids are "u<p>" and "i<p>", p = the place in the order of
-/// planted activity or popularity. Returns what rank 0
-/// should tell: files of killed programs that were removed. UserError for options or targets that cannot be.
+/// each item where a user takes more than a sixteenth of them. With cold items or tags all users are drawn twice, once
+/// to be counted. Ids are "u<p>" and "i<p>", p = the place in the order of planted activity or popularity. Returns what
+/// rank 0 should tell: files of killed programs that were removed. UserError for options or targets that cannot be.
 std::vector<std::string> synth(const comm::Communicator& communicator, const SynthOptions& options);
 
 }  // namespace spar::data_tools

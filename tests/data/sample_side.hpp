@@ -34,7 +34,7 @@ struct SampleSide {
   }
   /// Posts of a user: the items of the part's interactions, each with one or two tags.
   static std::vector<std::uint32_t> tags_of(ItemId item) {
-    const std::uint32_t first = item % tags;
+    const auto first = static_cast<std::uint32_t>(item % tags);
     return first + 2 < tags ? std::vector<std::uint32_t>{first, first + 2} : std::vector<std::uint32_t>{first};
   }
   static std::int64_t tag_time(ItemId item, std::uint32_t tag) { return 1000 * std::int64_t{item} + tag; }

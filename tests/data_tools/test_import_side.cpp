@@ -40,6 +40,15 @@ BOOST_AUTO_TEST_CASE(features_of_numpy_join_by_a_file_of_ids_in_any_order) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(each_matrix_may_have_ids_of_its_own) {
+  ImportOptions options = sample_options();
+  options.side.items.features = {"x=" + write("x.npy", npy(false, {{1}, {2}})), write("y.npy", npy(false, {{3}}))};
+  options.side.items.features_ids = {"y=" + write("y.txt", "c\n"), write("ids.txt", "a\nb\n")};
+  const SideContents contents = import_side(options);
+  BOOST_CHECK(contents.features("x", "b") == (std::vector<float>{2}));
+  BOOST_CHECK(contents.features("y", "c") == (std::vector<float>{3}));
+}
+
 BOOST_AUTO_TEST_CASE(features_of_numpy_without_ids_count_from_0_or_1_where_that_is_plain) {
   const std::string matrix = write_gz("v.npy.gz", npy(false, {{0}, {1}, {2}, {3}}));
   ImportOptions options = unsplit("delimited", write("i.txt", "u 0\nu 3\nu 2\n"));

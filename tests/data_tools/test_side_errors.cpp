@@ -87,6 +87,8 @@ BOOST_AUTO_TEST_CASE(a_matrix_of_another_kind_is_refused_with_what_would_be_righ
                     "v.npy has the shape (2,1,2) where rows x columns belong, a row of numbers for each id");
   BOOST_CHECK_EQUAL(of_matrix(with_header("(2, 2)", "(2, 0)")),
                     "v.npy has the shape (2, 0) where rows x columns belong, a row of numbers for each id");
+  BOOST_CHECK_EQUAL(of_matrix(with_header("(2, 2), }", "(2,2222222)}")),
+                    "v.npy has rows of 2222222 numbers; at most 1048576 are allowed");
   BOOST_CHECK_EQUAL(of_matrix("\x93NUMPY\x01"), "v.npy has a .npy header that cannot be read");
   const std::string sound = npy(false, {{1, 2}, {3, 4}});
   BOOST_CHECK_EQUAL(of_matrix(sound.substr(0, sound.size() - 1)),
@@ -94,6 +96,26 @@ BOOST_AUTO_TEST_CASE(a_matrix_of_another_kind_is_refused_with_what_would_be_righ
   BOOST_CHECK_EQUAL(of_matrix(sound + "x"), "v.npy goes on behind the 2 rows that its header announces");
   BOOST_CHECK_EQUAL(of_matrix(npy(true, {{1, 2}, {3, 1e300}})),
                     "v.npy, row 1, column 1 (counted from 0): the feature inf is not a finite number as float32");
+}
+
+BOOST_AUTO_TEST_CASE(no_spoiled_matrix_is_more_than_a_sentence) {
+  ImportOptions options = sample_options();
+  options.side.items.features_ids = {write("ids.txt", "a\nb\n")};
+  const std::string sound = npy(false, {{1, 2}, {3, 4}});
+  int refused = 0;
+  for (std::size_t at = 0; at < sound.size(); ++at) {
+    for (const char change : {'\x01', '\x10', '\x80'}) {
+      std::string spoiled = sound;
+      spoiled[at] = static_cast<char>(spoiled[at] ^ change);
+      options.side.items.features = {"x=" + write("v.npy", spoiled)};
+      try {
+        import_side(options);
+      } catch (const UserError& error) {
+        ++refused;
+      }
+    }
+  }
+  BOOST_TEST(refused > 50);
 }
 
 BOOST_AUTO_TEST_CASE(rows_of_a_matrix_must_have_ids_and_each_its_own) {
@@ -122,6 +144,8 @@ BOOST_AUTO_TEST_CASE(a_bad_line_of_features_is_named_with_file_line_and_column) 
   BOOST_CHECK_EQUAL(of_features("a,1\nb,nan\n"), "v.csv, line 2, column 2: the feature \"nan\" is not a finite number");
   BOOST_CHECK_EQUAL(of_features("a,1\nb,1e39\n"),
                     "v.csv, line 2, column 2: the feature \"1e39\" is not a finite number");
+  BOOST_CHECK_EQUAL(of_features("a,1,bad\nb,1,2\n"),
+                    "v.csv, line 1, column 3: the feature \"bad\" is not a finite number");
   BOOST_CHECK_EQUAL(of_features("a,1\na,2\n"), "v.csv, line 2, column 1: \"a\" has features in an earlier line");
   BOOST_CHECK_EQUAL(of_features("a,1\n,2\n"), "v.csv, line 2, column 1: the item is empty");
   BOOST_CHECK_EQUAL(of_features("a,1\n\"b,2\n"), "v.csv, line 2, column 1: a quoted field does not end on its line");
@@ -220,6 +244,8 @@ BOOST_AUTO_TEST_CASE(bad_edges_and_tags_are_named) {
   BOOST_CHECK_EQUAL(of_tags("1,a,fun,noon\n"),
                     "t.txt, line 1, column 4: the time \"noon\" is neither a number nor a date such as 2014-04-01 "
                     "10:20:30");
+  BOOST_CHECK_EQUAL(of_tags("user,item,tag,time\n1,a,7\n"),
+                    "t.txt, line 2: 3 columns (comma between them) where 4 belong: as in the first line");
   BOOST_CHECK_EQUAL(of_tags("1,a,fun\n1,b,\n"), "t.txt, line 2, column 3: the tag is empty");
 }
 
