@@ -45,14 +45,18 @@ std::string filters_phrase(const SplitRules& rules) {
 }  // namespace
 
 void finish(Collection& collection, const SplitRules& rules, ResolvedSplit split, const Destination& destination,
-            ImportReport& report, bool keep) {
+            const Finish& how, ImportReport& report) {
   filter_counts(collection, rules, report);
   find_moments(collection, rules, split);
-  keep = keep && report.drops.empty();
+  const bool keep = how.keep && report.drops.empty();
   const RowMap users =
       keep ? keep_rows(collection.users.size()) : deal(collection.user_counts, collection.users.size());
   const RowMap items =
       keep ? keep_rows(collection.items.size()) : deal(collection.item_counts, collection.items_with_rows);
+
+  SideSet side(destination.place, users.rows(), items.rows());
+  how.read_side(users, items, side);
+  side.finish(how.strict_side, report);
 
   Title title;
   title.to = report.to = destination.to;
@@ -61,7 +65,7 @@ void finish(Collection& collection, const SplitRules& rules, ResolvedSplit split
   title.source = destination.source;
   title.place = destination.place;
   title.filters = filters_phrase(rules);
-  write_dataset(collection, users, items, split, title, report);
+  write_dataset(collection, users, items, split, title, side, report);
   report.content = data::read_header(data::open_dataset(destination.to)).content;
 }
 

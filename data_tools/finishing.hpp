@@ -1,9 +1,11 @@
 #pragma once
 #include <chrono>
+#include <functional>
 #include <string>
 
 #include "data_tools/blocks.hpp"
 #include "data_tools/import.hpp"
+#include "data_tools/side_set.hpp"
 #include "data_tools/split_rule.hpp"
 
 /// What import_dataset and split_dataset do alike.
@@ -39,9 +41,17 @@ struct Destination {
   SpillPlace place;
 };
 
-/// Filters, finds the moments of temporal splits, deals rows and writes. Rows stay as they are where `keep` is set and
-/// nothing was dropped.
+/// Puts side data into the set, once it is known which users and items have which rows.
+using SideReader = std::function<void(const RowMap& users, const RowMap& items, SideSet& set)>;
+
+struct Finish {
+  bool keep = false;         ///< rows stay as they are where nothing was dropped
+  bool strict_side = false;  ///< as SideSet::finish
+  SideReader read_side;
+};
+
+/// Filters, finds the moments of temporal splits, deals rows, reads side data and writes.
 void finish(Collection& collection, const SplitRules& rules, ResolvedSplit split, const Destination& destination,
-            ImportReport& report, bool keep = false);
+            const Finish& how, ImportReport& report);
 
 }  // namespace spar::data_tools

@@ -56,22 +56,25 @@ std::uint32_t IdMap::append(std::uint64_t name) {
   return static_cast<std::uint32_t>(names_.size());
 }
 
-std::uint32_t IdMap::number_of(IdKey key, std::uint64_t hash, const char* text) {
+std::size_t IdMap::place_of(IdKey key, std::uint64_t hash, const char* text) const {
   const bool by_text = is_text(key);
-  Table& table = by_text ? texts_ : numbers_;
+  const Table& table = by_text ? texts_ : numbers_;
   const std::size_t mask = table.slots.size() - 1;
   std::size_t at = table.home(hash);
   for (; table.slots[at].number_plus_one != 0; at = (at + 1) & mask) {
     const Slot& slot = table.slots[at];
-    if (slot.key != hash) continue;
-    if (!by_text || stored_text(names_[slot.number_plus_one - 1]) == key_text(key, text))
-      return slot.number_plus_one - 1;
+    if (slot.key == hash && (!by_text || stored_text(names_[slot.number_plus_one - 1]) == key_text(key, text))) break;
   }
-  std::uint64_t name = key;
-  if (by_text) name = store(key_text(key, text));
-  table.slots[at] = {hash, append(name)};
+  return at;
+}
+
+std::uint32_t IdMap::number_of(IdKey key, std::uint64_t hash, const char* text) {
+  Table& table = is_text(key) ? texts_ : numbers_;
+  Slot& slot = table.slots[place_of(key, hash, text)];
+  if (slot.number_plus_one != 0) return slot.number_plus_one - 1;
+  slot = {hash, append(is_text(key) ? store(key_text(key, text)) : key)};
   ++table.used;
-  return table.slots[at].number_plus_one - 1;
+  return slot.number_plus_one - 1;
 }
 
 std::uint64_t IdMap::prepare(IdKey key, const char* text) const {
@@ -119,14 +122,50 @@ void IdMap::resolve(std::span<const IdKey> keys, const char* text, std::vector<s
   }
 }
 
-void IdMap::add(std::string_view id) {
-  if (id.empty() || id.size() > longest_id)
-    throw UserError(fmt::format("an id of {} bytes among the {}; 1 to {} are allowed", id.size(), what_, longest_id));
+namespace {
+
+/// A key whose text, if it is one, begins at `id` itself.
+IdKey key_of(std::string_view id) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), value);
   const bool whole =
       error == std::errc() && end == id.data() + id.size() && id.size() <= 18 && (id[0] != '0' || id.size() == 1);
-  append(whole ? value : store(id));
+  return whole ? value : text_key(0, id.size());
+}
+
+}  // namespace
+
+std::uint32_t IdMap::number(std::string_view id) {
+  SPAR_ASSERT(!id.empty() && id.size() <= longest_id);
+  numbers_.make_room(1);
+  texts_.make_room(1);
+  const IdKey key = key_of(id);
+  return number_of(key, prepare(key, id.data()), id.data());
+}
+
+std::uint32_t IdMap::find(std::string_view id) const {
+  if (id.empty() || id.size() > longest_id) return no_number;
+  const IdKey key = key_of(id);
+  const Table& table = is_text(key) ? texts_ : numbers_;
+  return table.slots[place_of(key, prepare(key, id.data()), id.data())].number_plus_one - 1;
+}
+
+std::optional<IdMap::Span> IdMap::whole_numbers() const {
+  if (names_.empty()) return std::nullopt;
+  Span span{names_[0], names_[0]};
+  for (const std::uint64_t name : names_) {
+    if (is_text(name)) return std::nullopt;
+    span.least = std::min(span.least, name);
+    span.most = std::max(span.most, name);
+  }
+  return span;
+}
+
+void IdMap::add(std::string_view id) {
+  if (id.empty() || id.size() > longest_id)
+    throw UserError(fmt::format("an id of {} bytes among the {}; 1 to {} are allowed", id.size(), what_, longest_id));
+  const IdKey key = key_of(id);
+  append(is_text(key) ? store(id) : key);
 }
 
 std::string IdMap::name(std::uint32_t number) const {

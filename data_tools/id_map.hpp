@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@
 /// that grows with the data: 8 bytes and 27 to 53 more in the hash table for a whole number, and the bytes of a text.
 namespace spar::data_tools {
 
+inline constexpr std::uint32_t no_number = 0xffffffffU;
+
 class IdMap {
  public:
   /// `what` ("users") is for sentences.
@@ -20,8 +23,19 @@ class IdMap {
 
   /// The numbers of `keys`, new ones given to ids not met before. UserError beyond 2^32 - 2 ids.
   void resolve(std::span<const IdKey> keys, const char* text, std::vector<std::uint32_t>& numbers);
+  /// The number of one id, a new one where it was not met before; blanks around it are part of it.
+  std::uint32_t number(std::string_view id);
+  /// The number of one id, no_number where it was not met. Any number of threads. Ids that add() appended are not
+  /// found.
+  std::uint32_t find(std::string_view id) const;
   /// Appends one id, known to be new; for ids that come from a data set.
   void add(std::string_view id);
+
+  struct Span {
+    std::uint64_t least = 0, most = 0;
+  };
+  /// The least and the greatest id where all are whole numbers (without leading zeros); nothing else.
+  std::optional<Span> whole_numbers() const;
 
   std::uint32_t size() const { return static_cast<std::uint32_t>(names_.size()); }
   /// The id as it is stored: valid UTF-8.
@@ -51,6 +65,7 @@ class IdMap {
   std::uint64_t prepare(IdKey key, const char* text) const;  ///< the hash; begins to fetch its slot
   void fetch_name(std::uint64_t hash) const;  ///< the next two things that number_of will look at, one after the other
   void fetch_text(std::uint64_t hash) const;
+  std::size_t place_of(IdKey key, std::uint64_t hash, const char* text) const;  ///< its slot, or the free one for it
   std::uint32_t number_of(IdKey key, std::uint64_t hash, const char* text);
   std::uint32_t append(std::uint64_t name);
   std::uint64_t store(std::string_view text);

@@ -10,6 +10,7 @@
 #include "data_tools/cleaning.hpp"
 #include "data_tools/finishing.hpp"
 #include "data_tools/reading.hpp"
+#include "data_tools/side_import.hpp"
 #include "data_tools/target.hpp"
 #include "spar/base/error.hpp"
 
@@ -45,6 +46,7 @@ ImportReport import_dataset(const ImportOptions& options) {
   for (const Input& input : inputs) paths.push_back(input.path);
   check_target(options.to, paths);
   check_rules(options.rules);
+  check_side_options(options.side);
 
   const SpillPlace place{options.to, spill_memory(options.memory)};
   ImportReport report;
@@ -77,7 +79,15 @@ ImportReport import_dataset(const ImportOptions& options) {
   if (rules.merge_test) report.notes.push_back("the given test part is split anew together with the training part");
   if (rules.merge_validation) report.notes.push_back("the given validation part counts as training");
   Collection collection = clean(std::move(records), rules, place, report);
-  finish(collection, options.rules, split, {options.to, options.name, source, place}, report);
+  Finish how;
+  how.strict_side = options.side.strict;
+  how.read_side = [&](const RowMap& users, const RowMap& items, SideSet& set) {
+    const Entities entities{collection.users, collection.items, users, items};
+    const std::vector<std::string> movielens =
+        options.format == "movielens" ? options.paths : std::vector<std::string>();
+    read_side_data(options.side, movielens, options.rules.seed, entities, set);
+  };
+  finish(collection, options.rules, split, {options.to, options.name, source, place}, how, report);
   report.seconds = watch.seconds();
   return report;
 }

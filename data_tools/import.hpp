@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "data_tools/side_options.hpp"
 #include "spar/base/types.hpp"
 
 /// Data sets from the outside world (docs/importing.md): text in, one HDF5 file of data/dataset_file.hpp out. One
@@ -62,6 +63,7 @@ struct ImportOptions {
   int threads = 0;             ///< 0: the processors of this process
   std::int64_t memory = -1;    ///< MiB of intermediate records of each stage kept in memory; -1: 512, at most 1/16
   SplitRules rules;
+  SideOptions side;
 };
 
 struct SplitOptions {
@@ -94,6 +96,21 @@ struct ImportReport {
     std::int64_t count = 0;
   };
 
+  /// One set of side data (data/side_data.hpp).
+  struct SideData {
+    std::string title;  ///< item features "image"
+    std::string kind, side, name;
+    std::string path;             ///< of the file it came from
+    std::string layout;           ///< how that was read, where there is a choice
+    Index width = 0;              ///< as data::SideDescription::width
+    Index rows = 0, covered = 0;  ///< of the side; of them those that have some
+    std::int64_t entries = 0;     ///< values, words, edges or assignments
+    std::int64_t lines = 0;       ///< of the file
+    std::int64_t unknown = 0;     ///< lines dropped, since the data set lacks their user, item or neighbour
+    std::int64_t repeated = 0;    ///< edges or assignments dropped, since they stand there already
+    std::int64_t loops = 0;       ///< edges dropped, since they lead from a user to itself
+  };
+
   std::string from;  ///< format or source file
   std::string to;
   std::string name;
@@ -101,6 +118,7 @@ struct ImportReport {
   std::string content;  ///< checksum of the written data set
   std::vector<Input> inputs;
   std::vector<Drop> drops;  ///< only those with a count
+  std::vector<SideData> side;
   std::vector<std::string> notes;
   std::int64_t rows_read = 0;
   Index users = 0, items = 0;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data_tools/histogram.hpp"
+#include "data_tools/inspect_side.hpp"
 #include "spar/base/error.hpp"
 #include "spar/base/sharding.hpp"
 #include "spar/data/interactions.hpp"
@@ -31,6 +32,7 @@ struct Findings {
   std::array<Index, 3> users_with{};  ///< users with interactions, by Part
   std::array<Index, 3> unseen{};      ///< interactions with an item that training never has, by Part
   std::int64_t negatives = 0;
+  std::vector<SideFindings> side;
 
   double density() const {
     const double pairs = static_cast<double>(header.users) * static_cast<double>(header.items);
@@ -90,6 +92,7 @@ Findings examine(const std::string& path) {
   read_negatives(file, findings);
   read_ids(file, "/users/ids");
   read_ids(file, "/items/ids");
+  findings.side = examine_side_data(file);
   for (const std::int64_t count : train_counts) findings.item_activity.add(count);
   for (const std::string& array : file.arrays()) findings.checksums += file.segments(array);
   return findings;
@@ -128,6 +131,7 @@ std::string as_json(const Findings& findings) {
   }
   object["user_activity"] = as_json(findings.user_activity);
   object["item_activity"] = as_json(findings.item_activity);
+  object["side"] = nlohmann::ordered_json::parse(side_json(findings.side));
   object["checksums_verified"] = findings.checksums;
   return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -157,6 +161,7 @@ std::string as_text(const Findings& findings) {
     extras += fmt::format("{}{} fixed candidates for a sampled protocol", extras.empty() ? "" : ", ",
                           with_commas(findings.negatives));
   text += fmt::format("{:<11} {}\n", "with", extras.empty() ? "items only" : extras);
+  text += side_text(findings.side);
   text += fmt::format("{:<11} {}\n", "split", header.split);
   text += fmt::format("{:<11} {}\n", "source", findings.source);
   text += fmt::format("{:<11} {}, {} bytes, all {} checksums match\n", "content", header.content,

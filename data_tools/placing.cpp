@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "data_tools/placer.hpp"
+#include "data_tools/side_set.hpp"
 #include "spar/base/sharding.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/data/dataset_writer.hpp"
@@ -84,7 +85,7 @@ void complete(ImportReport& report, const Tally& tally) {
 }  // namespace
 
 void write_dataset(const Collection& collection, const RowMap& users, const RowMap& items, const ResolvedSplit& split,
-                   const Title& title, ImportReport& report) {
+                   const Title& title, const SideSet& side, ImportReport& report) {
   const std::int64_t kept = sum(collection.user_counts);
   const std::size_t ranges = range_count(kept);
   auto file = std::make_unique<SpillFile>(title.place);
@@ -113,6 +114,7 @@ void write_dataset(const Collection& collection, const RowMap& users, const RowM
   plan.has_times = report.has_times = collection.schema.times;
   plan.user_id_bytes = longest_name(collection.users, users);
   plan.item_id_bytes = longest_name(collection.items, items);
+  plan.side = side.plans();
   plan.attributes.push_back(store::Attribute::of("/", "filters", title.filters));
   data::DatasetWriter writer = data::DatasetWriter::create(title.to, plan);
   write_ids(writer, collection.users, users, true);
@@ -127,6 +129,7 @@ void write_dataset(const Collection& collection, const RowMap& users, const RowM
     range_writer.write_parts(static_cast<std::size_t>(range), lists);
     if (collection.candidates) range_writer.write_candidates(static_cast<std::size_t>(range), candidate_lists);
   });
+  side.write(writer);
   writer.commit();
 }
 

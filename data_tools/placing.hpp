@@ -37,10 +37,12 @@ struct Title {
   std::string filters;
 };
 
+class SideSet;
+
 /// Splits, orders and writes, group of users by group of users; completes the report. The collection's blocks are read
 /// once more, memory holds one block and one range of users for each thread. EnvironmentError for the target; the file
-/// is complete or absent.
+/// is complete or absent. `side` is finished already.
 void write_dataset(const Collection& collection, const RowMap& users, const RowMap& items, const ResolvedSplit& split,
-                   const Title& title, ImportReport& report);
+                   const Title& title, const SideSet& side, ImportReport& report);
 
 }  // namespace spar::data_tools

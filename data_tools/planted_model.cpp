@@ -112,25 +112,45 @@ void PlantedModel::draw_user(Index user_place, std::vector<float>& factors) cons
     factors[k] = static_cast<float>(pair[0] * scale);
     factors[k + 1] = static_cast<float>(pair[1] * scale);
   }
+  factors.resize(count);
+}
+
+namespace {
+
+constexpr int bytes_per_block = 16;
+constexpr float centre = 127.5F;
+constexpr float deviation = 73.9F;  // sqrt((256^2 - 1) / 12)
+
+using BlockBytes = std::array<std::uint8_t, bytes_per_block>;
+
+}  // namespace
+
+void PlantedModel::draw_item(Index item_place, std::vector<float>& factors) const {
+  factors.clear();
+  for (int first = 0; first < options_.factors; first += bytes_per_block) {
+    const auto bytes = std::bit_cast<BlockBytes>(block(item_factors, item_place, static_cast<std::uint32_t>(first)));
+    const int end = std::min(options_.factors - first, bytes_per_block);
+    for (int k = 0; k < end; ++k)
+      factors.push_back((static_cast<float>(bytes[static_cast<std::size_t>(k)]) - centre) / deviation);
+  }
+}
+
+double PlantedModel::keeping(double x) const {
+  return 1.0 / (1.0 + std::exp(-options_.affinity * (x - threshold)));
 }
 
 // Item factors are the bytes of random blocks, centred, in units of their standard deviation: cheap enough to be drawn
 // again at each meeting, so that no table of items is ever held.
 double PlantedModel::keeps(const std::vector<float>& user, Index item_place) const {
-  constexpr int bytes_per_block = 16;
-  constexpr float centre = 127.5F;
-  constexpr float deviation = 73.9F;  // sqrt((256^2 - 1) / 12)
   float product = 0;
   for (int first = 0; first < options_.factors; first += bytes_per_block) {
-    const auto bytes = std::bit_cast<std::array<std::uint8_t, bytes_per_block>>(
-        block(item_factors, item_place, static_cast<std::uint32_t>(first)));
+    const auto bytes = std::bit_cast<BlockBytes>(block(item_factors, item_place, static_cast<std::uint32_t>(first)));
     const int end = std::min(options_.factors - first, bytes_per_block);
     for (int k = 0; k < end; ++k)
       product +=
           user[static_cast<std::size_t>(first + k)] * (static_cast<float>(bytes[static_cast<std::size_t>(k)]) - centre);
   }
-  const double x = static_cast<double>(product / deviation);
-  return 1.0 / (1.0 + std::exp(-options_.affinity * (x - threshold)));
+  return keeping(static_cast<double>(product / deviation));
 }
 
 void PlantedModel::draw_items(Index user_place, Index count, Scratch& scratch, std::vector<ItemId>& item_places) const {

@@ -61,12 +61,18 @@ class PlantedModel {
   /// The part (as data::Part) of each of the user's interactions, by position; a random choice of positions.
   const std::vector<std::uint8_t>& draw_parts(Index user_place, Index count, Scratch& scratch) const;
 
- private:
+  /// The hidden factors of a user (normal, of variance 1 / factors) and of an item (uniform, of variance 1).
   void draw_user(Index user_place, std::vector<float>& factors) const;
+  void draw_item(Index item_place, std::vector<float>& factors) const;
+  /// The probability with which taste x keeps what is met: sigmoid(affinity * (x - 0.7)).
+  double keeping(double x) const;
+  /// Four random words; `purpose` says what for, and is part of the meaning of a seed.
+  RandomStream::Block block(std::uint32_t purpose, Index place, std::uint32_t k) const;
+
+ private:
   double keeps(const std::vector<float>& user, Index item_place) const;
   bool draw_by_rejection(Index user_place, Index count, Scratch& scratch, std::vector<ItemId>& item_places) const;
   void draw_by_arrival(Index user_place, Index count, Scratch& scratch, std::vector<ItemId>& item_places) const;
-  RandomStream::Block block(std::uint32_t purpose, Index place, std::uint32_t k) const;
 
   SynthOptions options_;
   RandomStream stream_;

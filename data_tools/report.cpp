@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -16,8 +17,10 @@ std::string grouped(std::int64_t value) {
   return digits;
 }
 
-std::string counted(std::int64_t count, const char* one) {
-  return fmt::format("{} {}{}", grouped(count), one, count == 1 ? "" : "s");
+std::string counted(std::int64_t count, std::string_view one) {
+  if (count == 1) return fmt::format("1 {}", one);
+  if (one.ends_with('y')) return fmt::format("{} {}ies", grouped(count), one.substr(0, one.size() - 1));
+  return fmt::format("{} {}s", grouped(count), one);
 }
 
 constexpr std::size_t most_inputs_shown = 8;
@@ -39,6 +42,52 @@ std::string input_lines(const std::vector<ImportReport::Input>& inputs) {
   return lines;
 }
 
+/// What a set of side data holds: "2,048 numbers for 1,650 of 1,682 items".
+std::string side_holds(const ImportReport::SideData& side) {
+  const std::string rows = fmt::format("{} of {} {}", grouped(side.covered), grouped(side.rows), side.side);
+  if (side.kind == "features") return fmt::format("{} for {}", counted(side.width, "number"), rows);
+  if (side.kind == "attribute") return fmt::format("{} for {}", counted(side.width - 1, "category"), rows);
+  if (side.kind == "bag")
+    return fmt::format("{} of {} for {}", counted(side.entries, "entry"), counted(side.width, "word"), rows);
+  if (side.kind == "graph") return fmt::format("{} from {}", counted(side.entries, "edge"), rows);
+  return fmt::format("{} of {} by {}", counted(side.entries, "assignment"), counted(side.width, "tag"), rows);
+}
+
+std::string side_lines(const std::vector<ImportReport::SideData>& sides) {
+  std::string lines;
+  for (const ImportReport::SideData& side : sides) {
+    lines += fmt::format("side     {}: {}, from {}{}\n", side.title, side_holds(side), side.path,
+                         side.layout.empty() ? "" : fmt::format(" ({})", side.layout));
+    const auto add = [&](std::int64_t count, const char* what) {
+      if (count > 0) lines += fmt::format("         {} dropped: {}\n", counted(count, "line"), what);
+    };
+    add(side.unknown, "not of this data set");
+    add(side.loops, "a user's edge to itself");
+    if (side.repeated > 0) lines += fmt::format("         {} dropped\n", counted(side.repeated, "repeat"));
+  }
+  return lines;
+}
+
+nlohmann::ordered_json side_json(const std::vector<ImportReport::SideData>& sides) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const ImportReport::SideData& side : sides) {
+    list.push_back({{"kind", side.kind},
+                    {"side", side.side},
+                    {"name", side.name},
+                    {"path", side.path},
+                    {"layout", side.layout},
+                    {"width", side.width},
+                    {"rows", side.rows},
+                    {"covered", side.covered},
+                    {"entries", side.entries},
+                    {"lines", side.lines},
+                    {"unknown", side.unknown},
+                    {"repeated", side.repeated},
+                    {"loops", side.loops}});
+  }
+  return list;
+}
+
 }  // namespace
 
 std::int64_t ImportReport::dropped(const std::string& reason) const {
@@ -51,6 +100,7 @@ std::int64_t ImportReport::dropped(const std::string& reason) const {
 std::string ImportReport::text() const {
   std::string lines = input_lines(inputs);
   for (const Drop& drop : drops) lines += fmt::format("dropped  {} {}\n", grouped(drop.count), drop.sentence);
+  lines += side_lines(side);
   for (const std::string& note : notes) lines += fmt::format("note     {}\n", note);
   lines += fmt::format("kept     {}, {}: {} train / {} validation / {} test{}{}\n", counted(users, "user"),
                        counted(items, "item"), grouped(train), grouped(validation), grouped(test),
@@ -90,6 +140,7 @@ std::string ImportReport::json() const {
   object["rows_read"] = rows_read;
   object["dropped"] = nlohmann::ordered_json::object();
   for (const Drop& drop : drops) object["dropped"][drop.reason] = drop.count;
+  object["side"] = side_json(side);
   object["notes"] = notes;
   object["users"] = users;
   object["items"] = items;

@@ -293,6 +293,10 @@ void take_types_off(Head& head) {
 
 }  // namespace
 
+std::optional<std::size_t> known_column(Role role, const std::vector<std::string>& header) {
+  return known_place(role, header);
+}
+
 const char* role_name(Role role) {
   constexpr std::array<const char*, 5> names = {"user", "item", "rating", "time", "skip"};
   return names[static_cast<std::size_t>(role)];

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,5 +36,8 @@ struct RowLayout {
 /// columns are listed); too few columns; columns named twice; a header whose names say nothing where no columns are
 /// given.
 RowLayout find_layout(const std::vector<std::string>& lines, const LayoutWish& wish, const std::string& name);
+
+/// The place (from 0) of the column of a header whose name is usual for the role ("ts" for time), or nothing.
+std::optional<std::size_t> known_column(Role role, const std::vector<std::string>& header);
 
 }  // namespace spar::data_tools

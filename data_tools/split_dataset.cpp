@@ -10,6 +10,7 @@
 #include "data_tools/finishing.hpp"
 #include "data_tools/import.hpp"
 #include "data_tools/ranges.hpp"
+#include "data_tools/side_carry.hpp"
 #include "data_tools/target.hpp"
 #include "spar/base/error.hpp"
 #include "spar/base/random.hpp"
@@ -216,7 +217,12 @@ ImportReport split_dataset(const SplitOptions& options) {
   const std::string source = file.has_attribute("/", "source")
                                  ? file.text_attribute("/", "source")
                                  : std::filesystem::path(options.from).filename().string();
-  finish(collection, rules, split, {options.to, options.name, source, place}, report, true);
+  Finish how;
+  how.keep = true;
+  how.read_side = [&](const RowMap& users, const RowMap& items, SideSet& set) {
+    carry_side_data(file, users, items, set);
+  };
+  finish(collection, rules, split, {options.to, options.name, source, place}, how, report);
   report.seconds = watch.seconds();
   return report;
 }

@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "side_options.hpp"
 #include "split_options.hpp"
 #include "verb_list.hpp"
 
@@ -13,12 +14,14 @@ namespace {
 struct Options {
   data_tools::ImportOptions import;
   SplitWords split;
+  SideWords side;
   std::string header;
   bool json = false;
 };
 
 int run(Options options) {
   options.split.apply(options.import.rules);
+  options.side.apply(options.import.side);
   if (!options.header.empty()) options.import.header = options.header == "yes";
   const data_tools::ImportReport report = data_tools::import_dataset(options.import);
   std::fputs((options.json ? report.json() + "\n" : report.text()).c_str(), stdout);
@@ -36,7 +39,10 @@ Verb import_verb() {
       "has the formats and rules.";
   verb.examples = {"spar import movielens ml-100k.zip-unpacked/ --to ml-100k.h5",
                    "spar import delimited log.csv --separator , --columns user,item,time --split temporal --to log.h5",
-                   "spar import pairs data/ml-1m --to ml-1m.h5", "spar import lightgcn gowalla/ --to gowalla.h5",
+                   "spar import pairs data/ml-1m --to ml-1m.h5",
+                   "spar import lightgcn gowalla/ --to gowalla.h5",
+                   "spar import delimited clicks.csv --item-features image=vectors.npy --item-features-ids ids.txt "
+                   "--to clicks.h5",
                    "zcat log.tsv.gz | spar import delimited - --columns user,item,rating,time --min-rating 4 --k-core "
                    "5 --to log.h5"};
   verb.declare = [](OptionSet& set) {
@@ -57,6 +63,7 @@ Verb import_verb() {
                "delimited: whether the first line holds names; default: detected");
     set.flag("--ordered", import.ordered, "The order of the input is the order of time");
     declare_split(set, options->split, import.rules);
+    declare_side(set, options->side, import.side);
     set.text("--name", "NAME", import.name, "Name of the data set; default: that of the file");
     set.integer("--threads", "N", import.threads, {0, 4096}, "Threads; 0: all processors that it may use");
     set.flag("--json", options->json, "Print the report as one JSON object");

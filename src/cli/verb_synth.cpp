@@ -17,10 +17,13 @@ namespace {
 
 struct Options {
   data_tools::SynthOptions synth;
+  std::vector<std::string> attributes;
   int threads = 0;
 };
 
-int run(const comm::Communicator& communicator, const Options& options) {
+int run(const comm::Communicator& communicator, Options options) {
+  for (const std::string& text : options.attributes)
+    options.synth.attributes.push_back(data_tools::parse_planted_attribute(text));
   set_threads(options.threads > 0 ? options.threads : available_processors());
   const std::vector<std::string> notes = data_tools::synth(communicator, options.synth);
   if (!communicator.is_root()) return 0;
@@ -40,6 +43,7 @@ Verb synth_verb() {
   verb.sentence = "Make a synthetic catalogue of any size, with planted taste and power-law popularity";
   verb.more = "The bytes of the file depend on the options only, not on ranks or threads.";
   verb.examples = {"spar synth --to try.h5",
+                   "spar synth --item-features 64 --cold-items 0.1 --user-attribute gender:2:0.8 --to try.h5",
                    "mpirun -n 8 spar synth --users 10000000 --items 1000000 --interactions 100000000 --to big.h5"};
   verb.declare = [](OptionSet& set) {
     auto options = std::make_shared<Options>();
@@ -59,6 +63,13 @@ Verb synth_verb() {
     set.real("--test-share", "X", synth.test_share, {0, 1}, "ratio: share of a user's interactions in the test part");
     set.real("--validation-share", "X", synth.validation_share, {0, 1},
              "ratio: share of a user's interactions in the validation part");
+    set.integer("--item-features", "WIDTH", synth.feature_width, {0, 65536},
+                "Dense features of items that tell of taste: so many numbers; 0: none");
+    set.real("--cold-items", "SHARE", synth.cold_items, {0, 0.9}, "Share of items that occur in the test part only");
+    set.repeated("--user-attribute", "NAME:CATEGORIES:STRENGTH", options->attributes,
+                 "An attribute of users; strength: from 0, independent of taste, to 1, determined by it");
+    set.integer("--tags", "N", synth.tags, at_least(0), "Tags that users give to items; 0: none");
+    set.real("--friends", "MEAN", synth.friends, {0, 10000}, "Friends of a user, of like taste; 0: none");
     set.seed("--seed", synth.seed, "Fixes the catalogue");
     set.text("--name", "NAME", synth.name, "Name of the data set; default: that of the file");
     set.integer("--threads", "N", options->threads, {0, 4096},

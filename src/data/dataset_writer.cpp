@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "array_specs.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -16,35 +17,6 @@ namespace spar::data {
 namespace {
 
 constexpr std::array<Part, 3> all_parts = {Part::train, Part::validation, Part::test};
-
-/// What the groups of the file hold, for readers that know nothing of spar.
-constexpr std::int64_t group_version = 1;
-
-std::vector<std::int64_t> running_sum(const std::vector<std::int64_t>& counts) {
-  std::vector<std::int64_t> offsets(row_groups + 1, 0);
-  if (counts.empty()) return offsets;
-  SPAR_ASSERT(counts.size() == static_cast<std::size_t>(row_groups));
-  std::partial_sum(counts.begin(), counts.end(), offsets.begin() + 1);
-  return offsets;
-}
-
-store::ArraySpec spec(const std::string& path, store::ElementType type, std::vector<Index> segment_rows,
-                      std::size_t text_size = 0) {
-  store::ArraySpec array;
-  array.path = path;
-  array.type = type;
-  array.text_size = text_size;
-  array.rows = segment_rows.back();
-  array.segment_rows = std::move(segment_rows);
-  return array;
-}
-
-/// Boundaries of an offsets array: those of the users' groups, the last one with the closing offset.
-std::vector<Index> offsets_boundaries(Index users) {
-  std::vector<Index> boundaries = store::group_boundaries(users);
-  ++boundaries.back();
-  return boundaries;
-}
 
 std::vector<store::ArraySpec> specs_of(const DatasetPlan& plan) {
   using store::ElementType;
@@ -62,6 +34,7 @@ std::vector<store::ArraySpec> specs_of(const DatasetPlan& plan) {
     specs.push_back(spec("/test/negatives_offsets", ElementType::i64, offsets_boundaries(plan.users)));
     specs.push_back(spec("/test/negatives", ElementType::u32, running_sum(*plan.negatives_group_counts)));
   }
+  add_side_arrays(plan.side, plan.users, plan.items, specs);
   return specs;
 }
 
@@ -74,18 +47,15 @@ std::vector<store::Attribute> attributes_of(const DatasetPlan& plan) {
                                        Attribute::of("/", "users", plan.users),
                                        Attribute::of("/", "items", plan.items)};
   if (!plan.name.empty()) attributes.push_back(Attribute::of("/", "name", plan.name));
-  const auto describe_group = [&](const std::string& group, const std::string& format) {
-    attributes.push_back(Attribute::of(group, "format", format));
-    attributes.push_back(Attribute::of(group, "version", group_version));
-  };
-  describe_group("/users", "spar-entities");
-  describe_group("/items", "spar-entities");
+  describe_group("/users", "spar-entities", attributes);
+  describe_group("/items", "spar-entities", attributes);
   for (const Part part : all_parts) {
     const std::vector<std::int64_t>& counts = plan.group_counts[static_cast<std::size_t>(part)];
     attributes.push_back(
         Attribute::of("/", part_name(part), std::accumulate(counts.begin(), counts.end(), std::int64_t{0})));
-    describe_group(std::string("/") + part_name(part), "spar-interactions");
+    describe_group(std::string("/") + part_name(part), "spar-interactions", attributes);
   }
+  add_side_attributes(plan.side, attributes);
   attributes.insert(attributes.end(), plan.attributes.begin(), plan.attributes.end());
   return attributes;
 }
@@ -170,24 +140,25 @@ void DatasetWriter::write_negatives(int group, std::span<const std::int64_t> off
   write_lists("/test/negatives_offsets", "/test/negatives", negatives_group_offsets_, group, offsets, items);
 }
 
-void DatasetWriter::write_ids(const std::string& array, Index rows, std::size_t bytes, int group,
-                              std::span<const std::string> ids) {
-  SPAR_ASSERT(static_cast<Index>(ids.size()) == Partition({rows, row_groups}).size(group));
-  std::vector<char> packed(ids.size() * bytes, '\0');
-  for (std::size_t k = 0; k < ids.size(); ++k) {
-    SPAR_ASSERT(ids[k].size() <= bytes);
-    if (ids[k].find('\0') != std::string::npos)
-      throw UserError(fmt::format("the id \"{}\" has a zero byte after it", ids[k].c_str()));
-    std::memcpy(packed.data() + k * bytes, ids[k].data(), ids[k].size());
+void DatasetWriter::write_texts(const std::string& array, std::size_t bytes, int segment,
+                                std::span<const std::string> texts) {
+  std::vector<char> packed(texts.size() * bytes, '\0');
+  for (std::size_t k = 0; k < texts.size(); ++k) {
+    SPAR_ASSERT(texts[k].size() <= bytes);
+    if (texts[k].find('\0') != std::string::npos)
+      throw UserError(fmt::format("the id \"{}\" has a zero byte after it", texts[k].c_str()));
+    std::memcpy(packed.data() + k * bytes, texts[k].data(), texts[k].size());
   }
-  writer_.write_segment(array, group, packed.data());
+  writer_.write_segment(array, segment, packed.data());
 }
 
 void DatasetWriter::write_user_ids(int group, std::span<const std::string> ids) {
-  write_ids("/users/ids", plan_.users, plan_.user_id_bytes, group, ids);
+  SPAR_ASSERT(static_cast<Index>(ids.size()) == Partition({plan_.users, row_groups}).size(group));
+  write_texts("/users/ids", plan_.user_id_bytes, group, ids);
 }
 void DatasetWriter::write_item_ids(int group, std::span<const std::string> ids) {
-  write_ids("/items/ids", plan_.items, plan_.item_id_bytes, group, ids);
+  SPAR_ASSERT(static_cast<Index>(ids.size()) == Partition({plan_.items, row_groups}).size(group));
+  write_texts("/items/ids", plan_.item_id_bytes, group, ids);
 }
 
 void DatasetWriter::commit() {

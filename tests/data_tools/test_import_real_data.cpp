@@ -1,30 +1,14 @@
-#include <cstdlib>
-
 #include "import_fixture.hpp"
+#include "real_data.hpp"
 #include <boost/test/unit_test.hpp>
 
-/// Counts of public data sets, where they are at hand: the folder SPAR_DATA, by default shared/data beside the
-/// repository.
+/// Counts of public data sets.
 using namespace spar;
 using namespace spar::test;
 using data_tools::ImportOptions;
 using data_tools::SplitKind;
 
 namespace {
-
-std::string data_folder() {
-  const char* told = std::getenv("SPAR_DATA");
-  const char* source = std::getenv("SPAR_SOURCE");
-  return told != nullptr ? told : std::string(source != nullptr ? source : ".") + "/../shared/data";
-}
-
-auto needs(const std::string& name) {
-  return boost::unit_test::precondition([name](boost::unit_test::test_unit_id) {
-    boost::test_tools::assertion_result present(std::filesystem::exists(data_folder() + "/" + name));
-    present.message() << name << " is not in " << data_folder() << " (set SPAR_DATA)";
-    return present;
-  });
-}
 
 class RealData : public ImportFixture {
  public:

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <fstream>
 
-#include "data/sample_dataset.hpp"
+#include "data/sample_side.hpp"
 #include "support/scratch.hpp"
 #include "support/sentence.hpp"
 #include <boost/test/unit_test.hpp>
@@ -14,6 +14,7 @@
 using namespace spar;
 using namespace spar::data_tools;
 using spar::test::SampleDataset;
+using spar::test::SampleSide;
 using spar::test::ScratchFolder;
 using spar::test::sentence_of;
 
@@ -71,6 +72,31 @@ BOOST_AUTO_TEST_CASE(people_see_counts_and_bars) {
   BOOST_TEST(text.find("all 16,384 checksums match\n") != std::string::npos, text);
   BOOST_TEST(text.find("              2-3  ########################################  1 users\n") != std::string::npos,
              text);
+}
+
+BOOST_AUTO_TEST_CASE(side_data_are_listed_with_coverage_and_values) {
+  const ScratchFolder folder;
+  SampleSide::random(10, 11).write(folder.file("d.h5"));
+  const nlohmann::json side = nlohmann::json::parse(inspect(folder.file("d.h5"), true))["side"];
+  BOOST_REQUIRE(side.size() == 5U);
+  BOOST_TEST(side[0]["kind"] == "features");
+  BOOST_TEST(side[0]["name"] == "image");
+  BOOST_TEST(side[0]["width"] == 3);
+  BOOST_TEST(side[0]["covered"] == 9);
+  BOOST_TEST(side[1]["values"].dump() ==
+             R"([{"count":3,"value":""},{"count":3,"value":"F"},{"count":2,"value":"M"},{"count":2,"value":"é"}])");
+  BOOST_TEST(side[1]["covered"] == 7);
+  BOOST_TEST(side[2]["entries"] == 14);
+  BOOST_TEST(side[2]["covered"] == 7);
+  BOOST_TEST(side[3]["side"] == "users");
+  BOOST_TEST(side[4]["timed"] == true);
+  BOOST_TEST(side[4]["posts"].size() == 3U);
+  const std::string text = inspect(folder.file("d.h5"), false);
+  const std::string gender = "\nside        attribute \"gender\": 3 categories; 7 of 10 users (70%), content ";
+  BOOST_TEST(text.find(gender) != std::string::npos, text);
+  BOOST_TEST(text.find("\n            F: 3, M: 2, é: 2\n") != std::string::npos, text);
+  BOOST_TEST(nlohmann::json::parse((by_hand().write(folder.file("e.h5")), inspect(folder.file("e.h5"), true)))["side"]
+                 .empty());
 }
 
 BOOST_AUTO_TEST_CASE(no_flipped_bit_changes_what_is_said) {

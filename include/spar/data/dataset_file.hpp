@@ -20,6 +20,7 @@
 ///   /train/times      i64 [train]            optional, seconds since 1970 or input order
 ///   /validation/...   /test/...              as train; absent parts have 0 interactions and all-zero offsets
 ///   /test/negatives_offsets i64 [users + 1], /test/negatives u32    optional: fixed candidates of a sampled protocol
+///   /users/..., /items/..., /graphs/..., /tags/...    optional: side data (side_data.hpp)
 ///
 /// Rows (users and items) are dealt out by falling number of interactions (RowDealing), so any shard holds about as
 /// many interactions as any other. Interaction arrays are cut into checksum segments at the groups' offsets; offsets

@@ -11,6 +11,7 @@
 #include "spar/comm/communicator.hpp"
 #include "spar/data/dataset_file.hpp"
 #include "spar/data/partial_file.hpp"
+#include "spar/data/side_writer.hpp"
 #include "spar/store/array_file.hpp"
 
 /// Writes the data set file of dataset_file.hpp one row group at a time, so that memory never holds more than a group
@@ -32,6 +33,7 @@ struct DatasetPlan {
   bool has_times = false;
   std::size_t user_id_bytes = 1;  ///< of the longest user id in UTF-8; at least 1
   std::size_t item_id_bytes = 1;
+  std::vector<SidePlan> side;                ///< what is known of users and items besides; see SideWriter
   std::vector<store::Attribute> attributes;  ///< more attributes for people and tools
 };
 
@@ -67,11 +69,12 @@ class DatasetWriter {
   void commit_together(const comm::Communicator& communicator);
 
  private:
+  friend class SideWriter;
   DatasetWriter(DatasetPlan plan, store::ArrayFileWriter writer);
   void write_lists(const std::string& offsets_array, const std::string& items_array,
                    const std::vector<std::int64_t>& group_offsets, int group, std::span<const std::int64_t> offsets,
                    std::span<const ItemId> items);
-  void write_ids(const std::string& array, Index rows, std::size_t bytes, int group, std::span<const std::string> ids);
+  void write_texts(const std::string& array, std::size_t bytes, int segment, std::span<const std::string> texts);
 
   DatasetPlan plan_;
   std::array<std::vector<std::int64_t>, 3> group_offsets_;  ///< by Part, 1,025 each
