@@ -8,6 +8,7 @@
 
 #include "spar/base/threads.hpp"
 #include "spar/catalogue/scan.hpp"
+#include "spar/evaluate/evaluator.hpp"
 
 namespace spar::evaluate {
 
