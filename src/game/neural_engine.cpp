@@ -186,7 +186,6 @@ void NeuralEngine::compute(int shard, Worker& worker) {
     perturb(shard, worker);
     perturbed_losses_[at] += run_pass(shard, worker, static_cast<float>(adversary_->weight) * seed, true);
   }
-  clear_padding(shard);
   check_finite(shard);
 }
 
@@ -232,25 +231,6 @@ double NeuralEngine::run_pass(int shard, Worker& worker, float seed, bool adds) 
   const double value = static_cast<double>(tape.value(loss).at(0, 0));
   tape.backward(loss, seed);
   return value;
-}
-
-// Padding of gradients would move the padding of rows, which must stay zero.
-void NeuralEngine::clear_padding(int shard) {
-  const int set = set_of(step_);
-  for (std::size_t t = 0; t < exchanges_.size(); ++t) {
-    const table::RowShape& shape = setup_.tables[t]->shape();
-    if (shape.dim == shape.width()) continue;
-    float* row = row_gradients_[t] + exchanges_[t]->rows_before(set, shard) * static_cast<std::size_t>(shape.width());
-    for (std::size_t j = 0; j < batch_of(shard, set).rows[t].size(); ++j, row += shape.width())
-      std::fill(row + shape.dim, row + shape.width(), 0.0F);
-  }
-  float* const dense = dense_by_shard_.data() + static_cast<std::size_t>(shard) * setup_.dense->gradient_floats();
-  for (int k = 0; k < setup_.dense->count(); ++k) {
-    const int columns = setup_.dense->shape(k).columns;
-    float* row = dense + setup_.dense->offset(k);
-    for (int r = 0; r < setup_.dense->shape(k).rows; ++r, row += padded(columns))
-      std::fill(row + columns, row + padded(columns), 0.0F);
-  }
 }
 
 void NeuralEngine::check_finite(int shard) {

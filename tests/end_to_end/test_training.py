@@ -52,6 +52,24 @@ class SameBits(Scratch):
             results.append(self.exported(name))
         self.assertEqual(*results)
 
+    def test_networks_are_the_same_bytes_on_1_2_3_and_4_ranks_with_stops_and_threads(self):
+        for system in ("gmf", "neumf"):
+            short = settings(train__epochs=2, optimizer__name="adam" if system == "gmf" else "lazy_adam")
+            results = []
+            for ranks in (1, 2, 3, 4):
+                self.train(system, f"{system}-{ranks}", *short, *settings(checkpoint__every_epochs=1), ranks=ranks)
+                results.append(self.parts(f"{system}-{ranks}", "epoch-000002"))
+            self.train(system, f"{system}-t", *short, *settings(parallel__threads=2, parallel__node_memory="false"), ranks=2)
+            results.append(self.parts(f"{system}-t", "epoch-000002"))
+            self.train(system, f"{system}-s", *settings(train__epochs=1), *short[2:], ranks=3)
+            self.train(system, f"{system}-s", *short, ranks=2)
+            results.append(self.parts(f"{system}-s", "epoch-000002"))
+            for result in results[1:]:
+                self.assertEqual(result, results[0])
+            ranked = [done("recommend", self.folder / f"{system}-{ranks}", "--top", 5, ranks=ranks).stdout for ranks in (1, 3)]
+            self.assertEqual(ranked[0], ranked[1])
+            self.assertGreater(len(ranked[0]), 1000)
+
     def test_popularity_counts_alike_on_any_number_of_ranks(self):
         self.check(self.data, "popularity")
 

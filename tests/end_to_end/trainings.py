@@ -77,6 +77,12 @@ class Scratch(unittest.TestCase):
         done("export", self.place(name), "--to", to, "--checkpoint", checkpoint, ranks=ranks)
         return sha256(to)
 
+    def parts(self, name, checkpoint):
+        """The checksums of what a checkpoint holds, without what tells how it came about."""
+        found = list((self.place(name) / "checkpoints").glob(checkpoint + "*/part*"))
+        self.assertTrue(found, f"{name} has no {checkpoint}")
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
     def started(self, system, name, *more, ranks):
         words = ["train", system, "--data", self.data, "--run", self.place(name), "--progress", "none", *more]
         job = subprocess.Popen(command(*words, ranks=ranks), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -19,8 +19,9 @@ namespace spar::test {
 template <class T>
 class Grid {
  public:
-  Grid(int rows, int columns)
-      : rows_(rows), columns_(columns), numbers_(static_cast<std::size_t>(rows) * static_cast<std::size_t>(stride())) {}
+  Grid(int rows, int columns) : rows_(rows), columns_(columns) {
+    numbers_.resize(static_cast<std::size_t>(rows) * static_cast<std::size_t>(stride()));
+  }
   /// Numbers of size about `scale` that differ from place to place and from `salt` to `salt`.
   Grid(int rows, int columns, double scale, int salt) : Grid(rows, columns) {
     for (int r = 0; r < rows; ++r) {

@@ -86,7 +86,6 @@ class NeuralEngine final : public Engine {
   double run_pass(int shard, Worker& worker, float seed, bool adds);
   void perturb(int shard, Worker& worker);
   Index noise_row(int shard, const std::string& tap, int row) const;
-  void clear_padding(int shard);
   void apply();
   void update_dense();
   void check_finite(int shard);
