@@ -129,11 +129,15 @@ void TripleSampler::begin_epoch(std::int64_t epoch) {
   }
 }
 
-[[gnu::always_inline]] inline bool TripleSampler::owns(Index user, ItemId item) const {
+[[gnu::always_inline]] inline bool TripleSampler::has(Index user, ItemId item) const {
   const auto list = lists_->of(user);
   // Short lists are read beyond their end, which must not be the end of all lists.
   const bool room = list.data() + items_per_line <= lists_->items.data() + lists_->items.size();
   return room ? has_item(list.data(), list.size(), item) : std::binary_search(list.begin(), list.end(), item);
+}
+
+bool TripleSampler::owns(Index user, ItemId item) const {
+  return has(user, item);
 }
 
 bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const {
@@ -144,7 +148,7 @@ bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t p
                                               static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
     for (int half = 0; half < 2; ++half) {
       item = static_cast<ItemId>(bounded(word64(block, half), items));
-      if (!owns(user, item)) return true;
+      if (!has(user, item)) return true;
     }
   }
 }
@@ -235,7 +239,7 @@ void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& ba
     const Positive positive = order_[static_cast<std::size_t>(e)];
     const Index user = first_user_ + positive.user;
     ItemId negative = drawn[place % 16];
-    if (owns(user, negative) && !draw_negative(user, step, place, negative)) {
+    if (has(user, negative) && !draw_negative(user, step, place, negative)) {
       ++skipped_;
       continue;
     }

@@ -35,13 +35,14 @@ void PointSource::begin_epoch(std::int64_t epoch) {
   skipped_ = 0;
 }
 
-void PointSource::add(Index user, ItemId item, float label, NeuralBatch& batch) {
+void PointSource::add(Index user, ItemId item, float label, Index sample, NeuralBatch& batch) {
   bool fresh = false;
   batch.slots[0].push_back(users_.find(static_cast<std::uint32_t>(user - sampler_.first_user()), fresh));
   if (fresh) batch.rows[0].push_back(first_global_user_ + user);
   batch.slots[1].push_back(items_.find(item, fresh));
   if (fresh) batch.rows[1].push_back(item);
   batch.labels.push_back(label);
+  batch.samples.push_back(sample);
 }
 
 void PointSource::draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) {
@@ -56,23 +57,27 @@ void PointSource::draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch
   users_.clear();
   items_.clear();
   reset(batch, 2, 2);
+  ItemId drawn[16];
+  std::uint32_t drawn_block = ~0U;
   for (std::int64_t e = begin; e < end; ++e) {
     const auto positive = sampler_.positive(e);
     const Index user = sampler_.first_user() + positive.user;
-    const auto place = static_cast<std::uint32_t>((e - begin) * negatives_);
-    ItemId negative = 0;
-    if (negatives_ > 0 && !sampler_.draw_negative(user, step, place, negative)) {
-      ++skipped_;
-      continue;
-    }
     const Index sample = first_sample(shard_, e, 1 + negatives_);
-    add(user, positive.item, 1.0F, batch);
-    batch.samples.push_back(sample);
-    for (int k = 0; k < negatives_; ++k) {
-      sampler_.draw_negative(user, step, place + static_cast<std::uint32_t>(k), negative);
-      add(user, negative, 0.0F, batch);
-      batch.samples.push_back(sample + 1 + k);
+    bool complete = true;
+    for (int k = 0; k < negatives_ && complete; ++k) {
+      const auto place = static_cast<std::uint32_t>((e - begin) * negatives_ + k);
+      if (place / 16 != drawn_block) {
+        drawn_block = place / 16;
+        sampler_.draw_first(step, drawn_block * 16, drawn);
+      }
+      ItemId negative = drawn[place % 16];
+      if (sampler_.owns(user, negative)) complete = sampler_.draw_negative(user, step, place, negative);
+      if (!complete) break;
+      if (k == 0) add(user, positive.item, 1.0F, sample, batch);
+      add(user, negative, 0.0F, sample + 1 + k, batch);
     }
+    // Whoever has every item lacks a negative at the first place already.
+    skipped_ += complete ? 0 : 1;
   }
   batch.examples = static_cast<int>(batch.labels.size());
 }

@@ -95,13 +95,16 @@ class TripleSampler {
   Index first_user() const { return first_user_; }
   /// The negative of local user `user` at `place` of the step's draws; false where the user has every item.
   bool draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const;
+  /// What draw_negative() tries first at sixteen places from `place` on, whoever the users are: most are negatives.
+  void draw_first(std::int64_t step, std::uint32_t place, ItemId* items) const;
+  /// Whether local user `user` has `item` in training.
+  bool owns(Index user, ItemId item) const;
 
  private:
   class Lookahead;
 
   void fill_order();
-  bool owns(Index user, ItemId item) const;
-  void draw_first(std::int64_t step, std::uint32_t place, ItemId* items) const;
+  bool has(Index user, ItemId item) const;
 
   const UserLists* lists_;
   Index first_user_;

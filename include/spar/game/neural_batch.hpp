@@ -39,8 +39,8 @@ class BatchSource {
 /// have in training, with label 0, drawn uniformly by rejection. Tables: user, item; roles: user, item.
 class PointSource final : public BatchSource {
  public:
-  /// The shard's users are local users [first_user, first_user + users) of `lists`, which must outlive the source;
-  /// `first_global_user`: the row of local user 0.
+  /// The shard's users are local users [first_user, first_user + users) of `lists`, which must outlive the source; at
+  /// least one negative.
   PointSource(const data::UserLists& lists, Index first_user, Index users, int shard, Index total_items,
               std::uint64_t seed, int negatives);
 
@@ -52,7 +52,7 @@ class PointSource final : public BatchSource {
   std::int64_t most_rows_per_entry() const override { return 1 + negatives_; }
 
  private:
-  void add(Index user, ItemId item, float label, NeuralBatch& batch);
+  void add(Index user, ItemId item, float label, Index sample, NeuralBatch& batch);
 
   data::TripleSampler sampler_;
   Index first_global_user_;
