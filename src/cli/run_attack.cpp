@@ -168,9 +168,10 @@ class AttackRun {
   }
 
   evaluate::EvaluationResult judge(const systems::FactorModel& model) {
-    return evaluate::evaluate(communicator_, run_.layout.shards, model.scoring().scorer,
-                              lists_.evaluation(options_.split, evaluation_.protocol == evaluate::Protocol::sampled),
-                              evaluation_);
+    const evaluate::EvaluationLists lists =
+        lists_.evaluation(options_.split, evaluation_.protocol == evaluate::Protocol::sampled);
+    const systems::Scoring scoring = model.scoring(communicator_, run_.layout.shards, lists);
+    return evaluate::evaluate(communicator_, run_.layout.shards, scoring.scorer, lists, evaluation_);
   }
 
   const comm::Communicator& communicator_;

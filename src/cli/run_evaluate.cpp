@@ -98,8 +98,9 @@ void judge(const comm::Communicator& communicator, const std::string& directory,
                                                options.users, sample_seed);
   }
   evaluate::RunResult result = describe(run, recipe, options);
-  result.values = evaluate::evaluate(communicator, run.layout.shards, run.model.scoring().scorer,
-                                     lists.evaluation(options.split, sampled), evaluation);
+  const evaluate::EvaluationLists parts = lists.evaluation(options.split, sampled);
+  const systems::Scoring scoring = run.model.scoring(communicator, run.layout.shards, parts);
+  result.values = evaluate::evaluate(communicator, run.layout.shards, scoring.scorer, parts, evaluation);
   comm::agree(communicator, [&] {
     if (communicator.is_root()) evaluate::save_result(run.paths.results(), result);
   });

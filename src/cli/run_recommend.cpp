@@ -117,8 +117,8 @@ class Recommender {
   void print_wave(const std::vector<std::uint8_t>& chosen) {
     auto lists = lists_.evaluation("test", false);
     lists.chosen_users = &chosen;
-    const auto recommended =
-        evaluate::recommend(communicator_, run_.model.scoring().scorer, lists, static_cast<int>(options_.top));
+    const auto scoring = run_.model.scoring(communicator_, run_.layout.shards, lists);
+    const auto recommended = evaluate::recommend(communicator_, scoring.scorer, lists, static_cast<int>(options_.top));
     std::string lines;
     comm::agree(communicator_, [&] { lines = format(chosen, recommended); });
     const auto bytes = communicator_.gather(std::as_bytes(std::span(lines)), 0);

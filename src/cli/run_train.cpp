@@ -14,6 +14,7 @@
 #include "spar/base/signals.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/cli/run.hpp"
+#include "spar/data/histories.hpp"
 #include "spar/report/run_log.hpp"
 #include "spar/store/durable.hpp"
 #include "spar/store/run_lock.hpp"
@@ -112,6 +113,8 @@ void TrainingRun::check_inputs() {
     if (header_.counts[0] == 0) throw UserError(fmt::format("{}: holds no training interactions", options_.data));
     if (recipe_.system() == "popularity") return;
     plan_ = systems::plan_of(recipe_);
+    const auto network = systems::network_of(recipe_);
+    if (network && network->histories() != nullptr) data::require_times(*file_);
     evaluation_ = systems::evaluation_options(recipe_);
     const std::string& split = recipe_.text("evaluate.select_on");
     const auto targets = header_.counts[split == "test" ? 2 : 1];
@@ -221,7 +224,8 @@ double TrainingRun::validate(std::int64_t, const std::string&) {
   const std::string& split = recipe_.text("evaluate.select_on");
   auto lists = lists_.evaluation(split, evaluation_.protocol == evaluate::Protocol::sampled);
   lists.chosen_users = &validation_users_;
-  last_validation_ = evaluate::evaluate(communicator_, layout_.shards, model_.scoring().scorer, lists, evaluation_);
+  last_validation_ = evaluate::evaluate(
+      communicator_, layout_.shards, model_.scoring(communicator_, layout_.shards, lists).scorer, lists, evaluation_);
   validation_seconds_ = now() - begin;
   // One metric was asked for; with a sampled protocol its name says so.
   return last_validation_.metrics.at(last_validation_.names.front()).mean;
@@ -332,8 +336,7 @@ int TrainingRun::train_popularity() {
 }
 
 int TrainingRun::train() {
-  game::Trainer trainer(communicator_, *engine_, {model_.users.get(), model_.items.get()}, model_.dense.get(), layout_,
-                        plan_, place(), hooks());
+  game::Trainer trainer(communicator_, *engine_, model_.tables(), model_.dense.get(), layout_, plan_, place(), hooks());
   if (resume_) trainer.resume(*resume_);
   progress_.line(training_titles(recipe_.text("evaluate.select_by")));
   const auto outcome = trainer.run();

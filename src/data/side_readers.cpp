@@ -114,13 +114,16 @@ std::vector<std::string> read_tags(const store::ArrayFile& file, Index first, In
   return read_ids(file, side_array(tags.kind, tags.side, tags.name, "ids"), first, count);
 }
 
+void require_times(const store::ArrayFile& file) {
+  if (file.has(part_array(Part::train, "times"))) return;
+  throw UserError(fmt::format(
+      "{} has no times, so the order of a user's interactions is not known: import it with a time column, or with "
+      "--ordered where the lines stand oldest first",
+      file.path()));
+}
+
 Histories read_histories(const store::ArrayFile& file, Part part, Index first_user, Index end_user) {
-  if (!file.has(part_array(part, "times"))) {
-    throw UserError(fmt::format(
-        "{} has no times, so the order of a user's interactions is not known: import it with a time column, or with "
-        "--ordered where the lines stand oldest first",
-        file.path()));
-  }
+  require_times(file);
   UserLists lists = read_lists(file, part, first_user, end_user);
   const std::vector<std::int64_t> times = read_times(file, part, first_user, end_user);
   Histories histories;
@@ -141,6 +144,10 @@ Histories read_histories(const store::ArrayFile& file, Part part, Index first_us
   }
   histories.offsets = std::move(lists.offsets);
   return histories;
+}
+
+void read_order(const store::ArrayFile& file, Part part, UserLists& lists) {
+  lists.by_time = read_histories(file, part, lists.first_user, lists.first_user + lists.users()).items;
 }
 
 }  // namespace spar::data

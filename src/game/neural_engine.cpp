@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "gather.hpp"
 #include "neural_parts.hpp"
@@ -25,28 +26,30 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   const int rank = setup.communicator->rank();
   const int first = setup.layout.first_shard(rank);
   const int end = setup.layout.end_shard(rank);
-  const table::Table& users = *setup.tables[0];
+  const table::Table& users = *setup.users;
   shard_entries_.resize(static_cast<std::size_t>(setup.layout.shards));
   for (int shard = first; shard < end; ++shard) {
     sources_.push_back(setup.model->source(*setup.train, users.partition().begin(shard) - users.first_row(),
-                                           users.partition().size(shard), shard, setup.tables[1]->total_rows(),
+                                           users.partition().size(shard), shard, setup.items->total_rows(),
                                            setup.seed));
     shard_entries_[static_cast<std::size_t>(shard)] = sources_.back()->entries();
   }
   setup.communicator->sum(shard_entries_);
-  steps_ = std::max<std::int64_t>(1, (setup.total_entries + setup.batch_size - 1) / setup.batch_size);
+  const std::int64_t entries = std::accumulate(shard_entries_.begin(), shard_entries_.end(), std::int64_t{0});
+  steps_ = std::max<std::int64_t>(1, (entries + setup.batch_size - 1) / setup.batch_size);
   const std::int64_t most = *std::max_element(shard_entries_.begin(), shard_entries_.end());
   const auto most_entries = static_cast<std::size_t>((most + steps_ - 1) / steps_);
-  const std::int64_t rows_per_entry = sources_.empty() ? 1 : sources_.front()->most_rows_per_entry();
+  const std::int64_t rows_per_entry =
+      setup.communicator->max(sources_.empty() ? 1 : sources_.front()->most_rows_per_entry());
   for (std::size_t t = 0; t < setup.tables.size(); ++t) {
     exchanges_.push_back(std::make_unique<table::RowExchange>(
         *setup.communicator, setup.layout, *setup.tables[t],
-        table::ExchangeOptions{
-            .most_rows_per_shard = most_entries * static_cast<std::size_t>(setup.communicator->max(rows_per_entry)),
-            .tag = first_tag + tags_per_table * static_cast<int>(t),
-            .deadline_seconds = setup.deadline_seconds,
-            .keep_own_rows = false,
-            .node_memory = setup.node_memory}));
+        table::ExchangeOptions{.most_rows_per_shard = std::min(most_entries * static_cast<std::size_t>(rows_per_entry),
+                                                               static_cast<std::size_t>(setup.tables[t]->total_rows())),
+                               .tag = first_tag + tags_per_table * static_cast<int>(t),
+                               .deadline_seconds = setup.deadline_seconds,
+                               .keep_own_rows = false,
+                               .node_memory = setup.node_memory}));
   }
   batches_.resize(sources_.size());
   for (int w = 0; w < threads(); ++w) workers_.push_back(std::make_unique<Worker>());
@@ -85,8 +88,11 @@ std::int64_t NeuralEngine::bytes_sent() const {
   return bytes + (alone ? 0 : step_count_ * 2 * static_cast<std::int64_t>(dense_total_.size() * sizeof(float)));
 }
 
-// Of all shards, as if none were left out: a mean must not depend on who is asked.
+// Of all shards, so that a mean does not depend on who is asked; as if none were left out, where their number is known
+// beforehand.
 std::int64_t NeuralEngine::examples_of_step() const {
+  if (sources_.front()->examples_vary())
+    return std::max<std::int64_t>(1, examples_drawn_[static_cast<std::size_t>(set_of(step_))]);
   std::int64_t entries = 0;
   for (const std::int64_t n : shard_entries_) entries += (step_ + 1) * n / steps_ - step_ * n / steps_;
   return std::max<std::int64_t>(1, entries * sources_.front()->examples_per_entry());
@@ -116,6 +122,10 @@ void NeuralEngine::draw(std::int64_t step) {
   Stopwatch watch(seconds_.input);
   parallel_for(static_cast<int>(sources_.size()),
                [&](int k) { sources_[static_cast<std::size_t>(k)]->draw(step, steps_, batch_of(k, set_of(step))); });
+  if (!sources_.front()->examples_vary()) return;
+  std::int64_t examples = 0;
+  for (std::size_t k = 0; k < sources_.size(); ++k) examples += batch_of(static_cast<int>(k), set_of(step)).examples;
+  examples_drawn_[static_cast<std::size_t>(set_of(step))] = setup_.communicator->sum(examples);
 }
 
 void NeuralEngine::request(std::int64_t step) {

@@ -1,5 +1,7 @@
 #include "spar/game/neural_model.hpp"
 
+#include <algorithm>
+
 #include "spar/tape/operations.hpp"
 
 namespace spar::game {
@@ -11,6 +13,14 @@ tape::Var Pass<T>::rows(std::size_t table, std::size_t role) const {
 
 template struct Pass<float>;
 template struct Pass<double>;
+
+void NeuralModel::represent_user(const table::DenseParameters&, const float* row, float* out) const {
+  std::copy_n(row, score_columns(), out);
+}
+
+void NeuralModel::represent_item(const table::DenseParameters&, const float* row, float* out) const {
+  std::copy_n(row, score_columns(), out);
+}
 
 table::DenseParameters make_dense(const NeuralModel& model, const ShardLayout& layout, int rank,
                                   const optim::OptimizerSettings& optimizer, std::uint64_t seed) {

@@ -28,16 +28,16 @@ std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communic
 }
 
 std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicator, const ShardLayout& layout,
-                                            const data::DatasetHeader& data, const Recipe& recipe, FactorModel& model,
-                                            const data::UserLists& train) {
+                                            const Recipe& recipe, FactorModel& model, const data::UserLists& train) {
   game::NeuralSetup setup;
   setup.communicator = &communicator;
   setup.layout = layout;
   setup.model = model.network.get();
-  setup.tables = {model.users.get(), model.items.get()};
+  setup.users = model.users.get();
+  setup.items = model.items.get();
+  setup.tables = model.tables();
   setup.dense = model.dense.get();
   setup.train = &train;
-  setup.total_entries = data.counts[0];
   setup.batch_size = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   setup.node_memory = recipe.flag("parallel.node_memory");
@@ -50,7 +50,7 @@ std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicat
 std::unique_ptr<game::Engine> make_engine(const comm::Communicator& communicator, const ShardLayout& layout,
                                           const data::DatasetHeader& data, const Recipe& recipe, FactorModel& model,
                                           const data::UserLists& train) {
-  return model.network ? neural_engine(communicator, layout, data, recipe, model, train)
+  return model.network ? neural_engine(communicator, layout, recipe, model, train)
                        : pairwise_engine(communicator, layout, data, recipe, model, train);
 }
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "history_states.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -27,7 +28,13 @@ bool counts_only(const Recipe& recipe) {
 
 }  // namespace
 
-Scoring FactorModel::scoring() const {
+std::vector<table::Table*> FactorModel::tables() const {
+  if (users->shape().dim == 0) return {items.get()};
+  return {users.get(), items.get()};
+}
+
+Scoring FactorModel::scoring(const comm::Communicator& communicator, int shards,
+                             const evaluate::EvaluationLists& lists) const {
   Scoring scoring;
   evaluate::Scorer& scorer = scoring.scorer;
   scorer.users = users->vectors();
@@ -47,8 +54,14 @@ Scoring FactorModel::scoring() const {
     });
     block = {room.data(), table.first_row(), table.rows(), columns, stride};
   };
-  represent(*users, scoring.users, scorer.users,
-            [&](const float* row, float* out) { network->represent_user(*dense, row, out); });
+  if (reads_histories()) {
+    scoring.users = Buffer<float>(static_cast<std::size_t>(users->rows() * stride));
+    scorer.users = {scoring.users.data(), users->first_row(), users->rows(), columns, stride};
+    represent_histories(communicator, {shards, communicator.size()}, *this, lists, scoring.users.data(), stride);
+  } else {
+    represent(*users, scoring.users, scorer.users,
+              [&](const float* row, float* out) { network->represent_user(*dense, row, out); });
+  }
   represent(*items, scoring.items, scorer.items,
             [&](const float* row, float* out) { network->represent_item(*dense, row, out); });
   scoring.pairs = network->pair_function(*dense);
@@ -57,7 +70,8 @@ Scoring FactorModel::scoring() const {
 }
 
 std::vector<store::TableRows> FactorModel::stored(bool with_state) {
-  std::vector<store::TableRows> rows{users->stored(with_state), items->stored(with_state)};
+  std::vector<store::TableRows> rows;
+  for (table::Table* table : tables()) rows.push_back(table->stored(with_state));
   if (!dense) return rows;
   for (store::TableRows& part : dense->stored(with_state)) rows.push_back(std::move(part));
   return rows;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "spar/base/error.hpp"
+#include "spar/data/histories.hpp"
 #include "spar/store/durable.hpp"
 #include "spar/systems/system.hpp"
 
@@ -165,6 +166,10 @@ RunLists read_run_lists(const comm::Communicator& communicator, const store::Arr
     lists.train = data::read_lists(file, data::Part::train, first, end);
     lists.validation = data::read_lists(file, data::Part::validation, first, end);
     lists.test = data::read_lists(file, data::Part::test, first, end);
+    if (model.reads_histories()) {
+      data::read_order(file, data::Part::train, lists.train);
+      data::read_order(file, data::Part::validation, lists.validation);
+    }
     if (!with_negatives) return;
     if (!header.has_negatives)
       throw UserError(

@@ -100,7 +100,9 @@ class Trained {
     evaluate::EvaluationOptions options;
     options.cutoffs = {10};
     options.metrics = {"ndcg"};
-    return evaluate::evaluate(world_, shards, model.scoring().scorer, lists, options).metrics.at("ndcg@10").mean;
+    return evaluate::evaluate(world_, shards, model.scoring(world_, shards, lists).scorer, lists, options)
+        .metrics.at("ndcg@10")
+        .mean;
   }
 
   const comm::Communicator& world_;

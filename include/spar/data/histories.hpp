@@ -6,6 +6,7 @@
 #include "spar/base/memory.hpp"
 #include "spar/base/types.hpp"
 #include "spar/data/dataset_file.hpp"
+#include "spar/data/interactions.hpp"
 #include "spar/store/array_file.hpp"
 
 /// The interactions of users in the order of time, for models of sequences (Kang and McAuley, ICDM 2018, and after).
@@ -34,5 +35,10 @@ struct Histories {
 /// verified; both bounds are boundaries of row groups. Any rank may call it alone. UserError for a data set without
 /// times, and as read_lists.
 Histories read_histories(const store::ArrayFile& file, Part part, Index first_user, Index end_user);
+
+/// Fills by_time of the lists that read_lists() read of the same part; fails as read_histories().
+void read_order(const store::ArrayFile& file, Part part, UserLists& lists);
+/// UserError where the data set has no times, in one sentence.
+void require_times(const store::ArrayFile& file);
 
 }  // namespace spar::data

@@ -18,6 +18,7 @@ struct UserLists {
   Index first_user = 0;
   std::vector<std::int64_t> offsets{0};  ///< users() + 1, starting at 0
   LargeVector<ItemId> items;
+  LargeVector<ItemId> by_time{};  ///< the same, oldest first within a user; empty unless read (data/histories.hpp)
 
   Index users() const { return static_cast<Index>(offsets.size()) - 1; }
   std::int64_t count() const { return offsets.back(); }
@@ -26,6 +27,11 @@ struct UserLists {
     const auto begin = static_cast<std::size_t>(offsets[static_cast<std::size_t>(k)]);
     const auto end = static_cast<std::size_t>(offsets[static_cast<std::size_t>(k) + 1]);
     return {items.data() + begin, end - begin};
+  }
+  /// The same items, oldest first; only where by_time was read.
+  std::span<const ItemId> history(Index k) const {
+    const auto list = of(k);
+    return {by_time.data() + (list.data() - items.data()), list.size()};
   }
   bool contains(Index k, ItemId item) const;  ///< binary search
 };

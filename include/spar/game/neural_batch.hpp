@@ -17,6 +17,8 @@ struct NeuralBatch {
   std::vector<float> labels;                     ///< by example, where the law has labels
   std::vector<Index> samples;                    ///< global number of each example in its epoch, for noise
   int examples = 0;
+  int length = 0;                   ///< positions of each sequence, where examples come from sequences
+  std::vector<std::uint8_t> valid;  ///< by position of every sequence: 0 is padding
 };
 
 /// Draws the micro-batches of one shard: entries floor(t n / T) to floor((t + 1) n / T) of its own in step t of T, so
@@ -33,6 +35,9 @@ class BatchSource {
   /// Examples made of one entry, and the most distinct rows of one table for each.
   virtual std::int64_t examples_per_entry() const { return 1; }
   virtual std::int64_t most_rows_per_entry() const = 0;
+  /// Whether entries give different numbers of examples: examples_per_entry() is then the most, and a mean divides by
+  /// what all shards have drawn.
+  virtual bool examples_vary() const { return false; }
 };
 
 /// Pointwise examples (He et al., WWW 2017): each positive with label 1, and `negatives` items that its user does not

@@ -22,10 +22,11 @@ struct NeuralSetup {
   const comm::Communicator* communicator = nullptr;
   ShardLayout layout;
   const NeuralModel* model = nullptr;
-  std::vector<table::Table*> tables;  ///< users, then items
+  const table::Table* users = nullptr;  ///< whose shards the work is cut by
+  const table::Table* items = nullptr;
+  std::vector<table::Table*> tables;  ///< those of a pass: users (where they have columns), items
   table::DenseParameters* dense = nullptr;
   const data::UserLists* train = nullptr;  ///< this rank's users
-  std::int64_t total_entries = 0;          ///< positives of all ranks
   std::int64_t batch_size = 64;            ///< entries of a step
   std::uint64_t seed = 1;
   bool node_memory = true;
@@ -93,7 +94,8 @@ class NeuralEngine final : public Engine {
   NeuralSetup setup_;
   std::int64_t steps_ = 1;
   std::int64_t entries_per_step_ = 0;
-  std::vector<std::int64_t> shard_entries_;  // of all shards
+  std::vector<std::int64_t> shard_entries_;          // of all shards
+  std::array<std::int64_t, sets> examples_drawn_{};  // of all shards, where entries give different numbers
   std::vector<std::unique_ptr<BatchSource>> sources_;
   std::vector<std::array<NeuralBatch, sets>> batches_;  // by local shard
   std::vector<std::unique_ptr<table::RowExchange>> exchanges_;

@@ -29,13 +29,23 @@ struct Pass {
 /// How the mean over a step is taken.
 enum class Reduction { sum, mean };
 
+/// What a model adds that knows a user by the items of his history, oldest first, instead of a row.
+class HistoryModel {
+ public:
+  virtual ~HistoryModel() = default;
+  /// The newest items of a history that it reads.
+  virtual int length() const = 0;
+  /// The states behind whole histories, for a batch of HistoryBatcher: sequences x score_columns.
+  virtual tape::Var states(const Pass<float>& pass) const = 0;
+};
+
 class NeuralModel {
  public:
   virtual ~NeuralModel() = default;
 
   /// Layers are declared here, in the constructor of the model.
   const tape::layers::Declarations& declarations() const { return declarations_; }
-  /// Columns of the rows of users and of items.
+  /// Columns of the rows of users and of items. 0: users have no rows; the tables of a pass then begin with items.
   virtual int user_columns() const = 0;
   virtual int item_columns() const = 0;
   /// The source of one shard's micro-batches; arguments as those of PointSource.
@@ -51,9 +61,11 @@ class NeuralModel {
 
   /// Columns of what stands for a user and an item when pairs are scored (both the same).
   virtual int score_columns() const = 0;
-  /// Writes them, from the values of a row (`columns` floats).
-  virtual void represent_user(const table::DenseParameters& dense, const float* row, float* out) const = 0;
-  virtual void represent_item(const table::DenseParameters& dense, const float* row, float* out) const = 0;
+  /// Writes them, from the values of a row (`columns` floats); by default they are the row itself.
+  virtual void represent_user(const table::DenseParameters& dense, const float* row, float* out) const;
+  virtual void represent_item(const table::DenseParameters& dense, const float* row, float* out) const;
+  /// How histories stand for users, nullptr where rows do.
+  virtual const HistoryModel* histories() const { return nullptr; }
   /// The score of two of them where it is no inner product; nullptr where it is.
   virtual std::unique_ptr<catalogue::PairFunction> pair_function(const table::DenseParameters& dense) const {
     static_cast<void>(dense);

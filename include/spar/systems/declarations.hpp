@@ -10,5 +10,7 @@ SystemInfo declare_apr();
 SystemInfo declare_gmf();
 SystemInfo declare_mlp();
 SystemInfo declare_neumf();
+SystemInfo declare_sasrec();
+SystemInfo declare_gru4rec();
 
 }  // namespace spar::systems

@@ -11,7 +11,8 @@
 #include "spar/table/table.hpp"
 
 /// Models over two tables. The factor models (popularity, bpr-mf, apr) score user . item (+ item bias); others have a
-/// network with dense parameters, which says what its scores are.
+/// network with dense parameters, which says what its scores are. Where histories stand for users, the table of users
+/// has no columns: it says who holds which user, and nothing of it is exchanged or stored.
 namespace spar::systems {
 
 /// What the evaluator scores: this rank's share, and what the scorer points to. Of a network it holds a copy, made of
@@ -29,7 +30,13 @@ struct FactorModel {
   std::shared_ptr<const game::NeuralModel> network{};  ///< nullptr: a factor model
   std::unique_ptr<table::DenseParameters> dense{};     ///< of the network
 
-  Scoring scoring() const;
+  /// The sharded tables that hold numbers: users (not where histories stand for them), items.
+  std::vector<table::Table*> tables() const;
+  /// Whether users are known by their histories, so that lists must have by_time.
+  bool reads_histories() const { return network != nullptr && network->histories() != nullptr; }
+  /// Collective. The lists are those of the evaluation to come: a history is what it masks, in the order of the lists
+  /// (training, then validation when testing, as kang205/SASRec does), and only chosen users have one.
+  Scoring scoring(const comm::Communicator& communicator, int shards, const evaluate::EvaluationLists& lists) const;
   /// What a checkpoint stores, and what must be done when it has been loaded (collective).
   std::vector<store::TableRows> stored(bool with_state);
   void complete(const comm::Communicator& communicator);
