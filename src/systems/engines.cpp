@@ -36,6 +36,11 @@ std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicat
   setup.model = model.network.get();
   setup.tables = {model.users.get(), model.items.get()};
   setup.dense = model.dense.get();
+  for (const auto& table : model.frozen) setup.frozen.push_back(table.get());
+  if (recipe.has("rates.item")) {
+    setup.table_rates = {0.0F, static_cast<float>(recipe.real("rates.item"))};
+    setup.dense_rate = static_cast<float>(recipe.real("rates.dense"));
+  }
   setup.train = &train;
   setup.total_entries = data.counts[0];
   setup.batch_size = recipe.integer("train.batch_size");

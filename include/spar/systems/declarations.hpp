@@ -10,5 +10,7 @@ SystemInfo declare_apr();
 SystemInfo declare_gmf();
 SystemInfo declare_mlp();
 SystemInfo declare_neumf();
+SystemInfo declare_vbpr();
+SystemInfo declare_amr();
 
 }  // namespace spar::systems
