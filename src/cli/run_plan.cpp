@@ -9,6 +9,7 @@
 #include "spar/base/error.hpp"
 #include "spar/base/progress.hpp"
 #include "spar/cli/run.hpp"
+#include "spar/systems/item_features.hpp"
 #include "spar/systems/system.hpp"
 
 namespace spar::cli {
@@ -70,6 +71,7 @@ int run_plan(const comm::Communicator& communicator, const PlanOptions& options)
     Recipe recipe = systems::load_recipe(options.recipe, options.set);
     const store::ArrayFile file = data::open_dataset(options.data);
     const data::DatasetHeader header = data::read_header(file);
+    systems::resolve_features(recipe, file);
     if (options.ranks < 1 || options.threads < 1) throw UserError("--ranks and --threads take numbers from 1 on");
     const systems::RunPlan plan =
         systems::plan_run(recipe, header, static_cast<int>(options.ranks), static_cast<int>(options.threads));

@@ -18,6 +18,7 @@
 #include "spar/report/run_log.hpp"
 #include "spar/store/durable.hpp"
 #include "spar/store/run_lock.hpp"
+#include "spar/systems/item_features.hpp"
 #include "spar/systems/run_directory.hpp"
 #include "spar/systems/start_vectors.hpp"
 #include "spar/systems/system.hpp"
@@ -61,6 +62,7 @@ class TrainingRun {
   game::RunPlace place();
   double validate(std::int64_t epoch, const std::string& stage);
   void show(const std::string& stage, std::int64_t epoch, bool keep);
+  void show_taps(const game::Adversary& adversary);
   report::RunStart start_line() const;
 
   const comm::Communicator& communicator_;
@@ -97,6 +99,7 @@ void TrainingRun::read_inputs() {
     recipe_ = systems::load_recipe(options_.recipe, overrides);
     file_ = std::make_unique<store::ArrayFile>(data::open_dataset(options_.data));
     header_ = data::read_header(*file_);
+    systems::resolve_features(recipe_, *file_);
     const int shards = systems::resolve_shards(recipe_);
     systems::check_layout(communicator_, shards);
     layout_ = {shards, communicator_.size()};
@@ -139,6 +142,7 @@ void TrainingRun::check_inputs() {
 
 void TrainingRun::build() {
   comm::agree(communicator_, [&] { model_ = systems::make_model(communicator_, layout_, header_, recipe_, true); });
+  systems::load_features(communicator_, *file_, recipe_, model_);
   const bool sampled = recipe_.system() != "popularity" && evaluation_.protocol == evaluate::Protocol::sampled;
   lists_ = systems::read_run_lists(communicator_, *file_, header_, model_, sampled,
                                    recipe_.system() != "popularity" && !evaluation_.cold_items);
@@ -239,6 +243,20 @@ void TrainingRun::show(const std::string& stage, std::int64_t epoch, bool keep) 
   keep ? progress_.keep(text) : progress_.status(text);
 }
 
+void TrainingRun::show_taps(const game::Adversary& adversary) {
+  std::vector<const table::Table*> tables{model_.users.get(), model_.items.get()};
+  for (const auto& table : model_.frozen) tables.push_back(table.get());
+  const double epsilon = adversary.perturbation.epsilon;
+  std::string sizes;
+  for (const table::Table* table : tables) {
+    if (std::find(adversary.taps.begin(), adversary.taps.end(), table->name()) == adversary.taps.end()) continue;
+    const double norm = table->median_norm(communicator_, layout_.shards);
+    sizes += fmt::format("{} {:.0f}% of the median {} row", sizes.empty() ? " =" : ",",
+                         100 * epsilon / std::max(norm, 1e-30), table->name());
+  }
+  progress_.line(fmt::format("adversary on: epsilon {:g}{}", epsilon, sizes));
+}
+
 game::TrainingHooks TrainingRun::hooks() {
   game::TrainingHooks hooks;
   const bool root = communicator_.is_root();
@@ -303,9 +321,10 @@ game::TrainingHooks TrainingRun::hooks() {
     row_.best.reset();
     row_.metric.reset();
     if (!stage.adversary || stage.adversary->weight == 0.0) return;
+    const double epsilon = stage.adversary->perturbation.epsilon;
+    if (!stage.adversary->taps.empty()) return show_taps(*stage.adversary);
     const double user = model_.users->median_norm(communicator_, layout_.shards);
     const double item = model_.items->median_norm(communicator_, layout_.shards);
-    const double epsilon = stage.adversary->perturbation.epsilon;
     progress_.line(
         fmt::format("adversary on: epsilon {:g} = {:.0f}% of the median user row, {:.0f}% of the median item row{}",
                     epsilon, 100 * epsilon / std::max(user, 1e-30), 100 * epsilon / std::max(item, 1e-30),

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "gather.hpp"
 #include "neural_parts.hpp"
 #include <fmt/format.h>
 
@@ -41,11 +40,14 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   const auto most_entries = static_cast<std::size_t>((most + steps_ - 1) / steps_);
   const std::int64_t rows_per_entry =
       setup.communicator->max(sources_.empty() ? 1 : sources_.front()->most_rows_per_entry());
-  for (std::size_t t = 0; t < setup.tables.size(); ++t) {
+  frozen_ = setup.model->frozen();
+  SPAR_ASSERT(frozen_.size() == setup.frozen.size());
+  const std::size_t all_tables = setup.tables.size() + frozen_.size();
+  for (std::size_t t = 0; t < all_tables; ++t) {
     exchanges_.push_back(std::make_unique<table::RowExchange>(
-        *setup.communicator, setup.layout, *setup.tables[t],
+        *setup.communicator, setup.layout, table(t),
         table::ExchangeOptions{.most_rows_per_shard = std::min(most_entries * static_cast<std::size_t>(rows_per_entry),
-                                                               static_cast<std::size_t>(setup.tables[t]->total_rows())),
+                                                               static_cast<std::size_t>(table(t).total_rows())),
                                .tag = first_tag + tags_per_table * static_cast<int>(t),
                                .deadline_seconds = setup.deadline_seconds,
                                .keep_own_rows = false,
@@ -55,7 +57,9 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   for (int w = 0; w < threads(); ++w) workers_.push_back(std::make_unique<Worker>());
   losses_.resize(sources_.size());
   perturbed_losses_.resize(sources_.size());
-  row_gradients_.resize(setup.tables.size());
+  for (std::size_t k = 0; k < sources_.size(); ++k) perturbations_.push_back(std::make_unique<Perturbations>());
+  row_gradients_.resize(all_tables);
+  pushed_.resize(all_tables);
   dense_by_shard_ = Buffer<float>(sources_.size() * setup.dense->gradient_floats());
   dense_total_ = Buffer<float>(setup.dense->gradient_floats());
 }
@@ -68,10 +72,17 @@ void NeuralEngine::begin_stage(const Stage& stage) {
 }
 
 void NeuralEngine::use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) {
-  updater_ = std::make_unique<optim::Updater>(settings);
+  updaters_.clear();
+  const auto add = [&](float rate) {
+    optim::OptimizerSettings own = settings;
+    if (rate > 0.0F) own.learning_rate = rate;
+    updaters_.emplace_back(own);
+  };
+  for (std::size_t t = 0; t < setup_.tables.size(); ++t) add(t < setup_.table_rates.size() ? setup_.table_rates[t] : 0);
+  add(setup_.dense_rate);
   step_count_ = step_count;
   moved_.clear();
-  if (!updater_->moves_all_rows()) return;
+  if (!updaters_.back().moves_all_rows()) return;
   for (const table::Table* table : setup_.tables) moved_.emplace_back(static_cast<std::size_t>(table->rows()));
 }
 
@@ -120,8 +131,13 @@ void NeuralEngine::begin_epoch(std::int64_t epoch, std::int64_t first_step, cons
 
 void NeuralEngine::draw(std::int64_t step) {
   Stopwatch watch(seconds_.input);
-  parallel_for(static_cast<int>(sources_.size()),
-               [&](int k) { sources_[static_cast<std::size_t>(k)]->draw(step, steps_, batch_of(k, set_of(step))); });
+  parallel_for(static_cast<int>(sources_.size()), [&](int k) {
+    NeuralBatch& batch = batch_of(k, set_of(step));
+    sources_[static_cast<std::size_t>(k)]->draw(step, steps_, batch);
+    batch.rows.resize(exchanges_.size());
+    for (std::size_t f = 0; f < frozen_.size(); ++f)
+      batch.rows[setup_.tables.size() + f] = batch.rows[frozen_[f].follows];
+  });
   if (!sources_.front()->examples_vary()) return;
   std::int64_t examples = 0;
   for (std::size_t k = 0; k < sources_.size(); ++k) examples += batch_of(static_cast<int>(k), set_of(step)).examples;
@@ -152,6 +168,13 @@ void NeuralEngine::send_rows(std::int64_t step) {
 void NeuralEngine::make_room() {
   for (std::size_t t = 0; t < exchanges_.size(); ++t)
     row_gradients_[t] = exchanges_[t]->gradient_room(set_of(step_), 0);
+  std::fill(pushed_.begin(), pushed_.end(), std::uint8_t{0});
+}
+
+void NeuralEngine::for_shards(const std::function<void(int shard, Worker& worker)>& pass) {
+  Stopwatch watch(seconds_.compute);
+  parallel_for_worker(static_cast<int>(sources_.size()),
+                      [&](int k, int worker) { pass(k, *workers_[static_cast<std::size_t>(worker)]); });
 }
 
 NeuralEngine::Flags NeuralEngine::step(Flags flags) {
@@ -168,14 +191,25 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
     for (auto& exchange : exchanges_) exchange->receive_rows(set, step_);
   }
   make_room();
+  const bool by_owner = owners_perturb();
+  for_shards([&](int k, Worker& worker) {
+    clean_pass(k, worker);
+    if (adversary_) perturb_shard(k, worker);
+    if (adversary_ && !by_owner) second_pass(k, worker);
+  });
+  if (by_owner) {
+    perturb_tables();
+    for_shards([&](int k, Worker& worker) {
+      take_returned(k);
+      second_pass(k, worker);
+    });
+  }
   {
     Stopwatch watch(seconds_.compute);
-    parallel_for_worker(static_cast<int>(sources_.size()),
-                        [&](int k, int worker) { compute(k, *workers_[static_cast<std::size_t>(worker)]); });
-    for (auto& exchange : exchanges_) exchange->push(set, 0, step_);
+    for (std::size_t t = 0; t < setup_.tables.size(); ++t) exchanges_[t]->push(set, pushed_[t], step_);
   }
   ++step_count_;
-  updater_->begin_step(step_count_);
+  for (optim::Updater& updater : updaters_) updater.begin_step(step_count_);
   if (more) serve(step_ + 1);
   update_dense();
   apply();
@@ -183,64 +217,6 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
   for (std::size_t k = 0; k < sources_.size(); ++k) examples_ += batch_of(static_cast<int>(k), set).examples;
   ++step_;
   return agreed_flags_;
-}
-
-// Clean pass, and with an adversary the pass at the perturbed point, whose gradients are added.
-void NeuralEngine::compute(int shard, Worker& worker) {
-  const bool mean = setup_.model->reduction() == Reduction::mean;
-  const float seed = mean ? 1.0F / static_cast<float>(examples_of_step()) : 1.0F;
-  const auto at = static_cast<std::size_t>(shard);
-  worker.perturbed.clear();
-  losses_[at] += run_pass(shard, worker, seed, false);
-  if (adversary_) {
-    perturb(shard, worker);
-    perturbed_losses_[at] += run_pass(shard, worker, static_cast<float>(adversary_->weight) * seed, true);
-  }
-  check_finite(shard);
-}
-
-// The loss of the shard's micro-batch; its gradients, times `seed`, go to the rooms of rows and of dense parameters,
-// or are added to what stands there.
-double NeuralEngine::run_pass(int shard, Worker& worker, float seed, bool adds) {
-  const int set = set_of(step_);
-  const NeuralBatch& batch = batch_of(shard, set);
-  tape::Tape<float>& tape = worker.tape;
-  tape.reset();
-  for (const Perturbed& perturbed : worker.perturbed) tape.perturb(perturbed.tap, perturbed.delta);
-  const auto parameter = [&](const tape::Matrix<float>& value, const tape::Matrix<float>& gradient) {
-    return adds ? tape.added_parameter(value, gradient) : tape.parameter(value, gradient);
-  };
-  worker.tables.clear();
-  for (std::size_t t = 0; t < exchanges_.size(); ++t) {
-    const table::RowShape& shape = setup_.tables[t]->shape();
-    const float* const* rows = exchanges_[t]->rows(set, shard);
-    tape::Matrix<float> value =
-        scattered(tape, batch.rows[t].size(), shape.width(), [&](std::size_t j) { return rows[j]; });
-    value.columns = shape.dim;
-    float* gradient =
-        row_gradients_[t] + exchanges_[t]->rows_before(set, shard) * static_cast<std::size_t>(shape.width());
-    const tape::Var var = parameter(value, {gradient, value.rows, shape.dim, shape.width(), nullptr});
-    worker.tables.push_back(tape.tap(setup_.tables[t]->name(), var));
-  }
-  worker.dense.clear();
-  const std::size_t floats = setup_.dense->gradient_floats();
-  for (int k = 0; k < setup_.dense->count(); ++k) {
-    const table::DenseShape& shape = setup_.dense->shape(k);
-    table::Table& matrix = setup_.dense->table(k);
-    float* gradient = dense_by_shard_.data() + static_cast<std::size_t>(shard) * floats + setup_.dense->offset(k);
-    worker.dense.push_back(
-        parameter({matrix.record(0), shape.rows, shape.columns, static_cast<int>(setup_.dense->stride(k)), nullptr},
-                  {gradient, shape.rows, shape.columns, padded(shape.columns), nullptr}));
-  }
-  Pass<float> pass{{tape, worker.dense}, batch, worker.tables};
-  pass.context.training = true;
-  pass.context.noise = {setup_.seed, Purpose::dropout, static_cast<std::uint32_t>(epoch_),
-                        static_cast<std::uint32_t>(step_), 0};
-  pass.context.samples = batch.samples;
-  const tape::Var loss = setup_.model->loss(pass);
-  const double value = static_cast<double>(tape.value(loss).at(0, 0));
-  tape.backward(loss, seed);
-  return value;
 }
 
 void NeuralEngine::check_finite(int shard) {
@@ -260,34 +236,52 @@ void NeuralEngine::update_dense() {
                      dense_total_.data());
   }
   Stopwatch watch(seconds_.compute);
-  setup_.dense->update(*updater_, dense_total_.data());
+  setup_.dense->update(updaters_.back(), dense_total_.data());
 }
 
 void NeuralEngine::apply() {
   const int set = set_of(step_);
-  for (std::size_t t = 0; t < exchanges_.size(); ++t) {
+  for (std::size_t t = 0; t < setup_.tables.size(); ++t) {
     table::RowExchange& exchange = *exchanges_[t];
     table::Table& table = *setup_.tables[t];
+    const optim::Updater& updater = updaters_[t];
     {
       Stopwatch watch(seconds_.communication);
-      exchange.finish_push(set, 0, step_);
+      exchange.finish_push(set, pushed_[t], step_);
     }
     Stopwatch watch(seconds_.compute);
     const int width = table.shape().width();
-    updater_->update_rows(
-        exchange.touched(set), width, width, [&](int k) { return table.record(exchange.row_of(set, k)); },
-        [&](int k) { return [row = exchange.total(set, 0, k)](int c) { return load_lanes(row + c); }; });
-    if (!updater_->moves_all_rows()) continue;
-    auto& moved = moved_[t];
-    for (int k = 0; k < exchange.touched(set); ++k) moved[static_cast<std::size_t>(exchange.row_of(set, k))] = 1;
-    const std::vector<float> zero(static_cast<std::size_t>(width));
-    parallel_for(static_cast<int>((table.rows() + rows_per_task - 1) / rows_per_task), [&](int task) {
-      for (Index k = task * rows_per_task; k < std::min(table.rows(), (task + 1) * rows_per_task); ++k) {
-        if (moved[static_cast<std::size_t>(k)] == 0) updater_->update(table.record(k), zero.data(), width, width);
-        moved[static_cast<std::size_t>(k)] = 0;
-      }
-    });
+    const auto record = [&](int k) { return table.record(exchange.row_of(set, k)); };
+    if (pushed_[t] != 0) {
+      updater.update_rows(exchange.touched(set), width, width, record, [&](int k) {
+        return [clean = exchange.total(set, 0, k), second = exchange.total(set, 1, k)](int c) {
+          return load_lanes(clean + c) + load_lanes(second + c);
+        };
+      });
+    } else {
+      updater.update_rows(exchange.touched(set), width, width, record, [&](int k) {
+        return [row = exchange.total(set, 0, k)](int c) { return load_lanes(row + c); };
+      });
+    }
+    if (updater.moves_all_rows()) move_other_rows(t);
   }
+}
+
+// Dense Adam: every row that the step did not touch moves by its moments; a gradient of zero.
+void NeuralEngine::move_other_rows(std::size_t t) {
+  const int set = set_of(step_);
+  table::Table& table = *setup_.tables[t];
+  const int width = table.shape().width();
+  auto& moved = moved_[t];
+  for (int k = 0; k < exchanges_[t]->touched(set); ++k)
+    moved[static_cast<std::size_t>(exchanges_[t]->row_of(set, k))] = 1;
+  const std::vector<float> zero(static_cast<std::size_t>(width));
+  parallel_for(static_cast<int>((table.rows() + rows_per_task - 1) / rows_per_task), [&](int task) {
+    for (Index k = task * rows_per_task; k < std::min(table.rows(), (task + 1) * rows_per_task); ++k) {
+      if (moved[static_cast<std::size_t>(k)] == 0) updaters_[t].update(table.record(k), zero.data(), width, width);
+      moved[static_cast<std::size_t>(k)] = 0;
+    }
+  });
 }
 
 }  // namespace spar::game

@@ -13,13 +13,19 @@ struct NeuralEngine::Perturbed {
   tape::Matrix<float> delta;
 };
 
+/// Those of one shard's micro-batch.
+struct NeuralEngine::Perturbations {
+  std::vector<Perturbed> all;
+  Buffer<float> deltas;
+  std::vector<std::vector<float*>> places;  // by table: rows that their owners returned
+};
+
 /// Scratch memory of one thread.
 struct NeuralEngine::Worker {
   tape::Tape<float> tape;
   std::vector<tape::Var> tables;
   std::vector<tape::Var> dense;
-  std::vector<Perturbed> perturbed;
-  Buffer<float> deltas;
+  bool has_penalty = false;
 };
 
 class NeuralEngine::Stopwatch {

@@ -37,6 +37,11 @@ std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicat
   setup.items = model.items.get();
   setup.tables = model.tables();
   setup.dense = model.dense.get();
+  for (const auto& table : model.frozen) setup.frozen.push_back(table.get());
+  if (recipe.has("rates.item")) {
+    setup.table_rates = {0.0F, static_cast<float>(recipe.real("rates.item"))};
+    setup.dense_rate = static_cast<float>(recipe.real("rates.dense"));
+  }
   setup.train = &train;
   setup.batch_size = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "adversaries.hpp"
 #include "history_states.hpp"
 #include <fmt/format.h>
 
@@ -50,7 +51,7 @@ Scoring FactorModel::scoring(const comm::Communicator& communicator, int shards,
     room = Buffer<float>(static_cast<std::size_t>(table.rows() * stride));
     parallel_for(static_cast<int>((table.rows() + rows_per_task - 1) / rows_per_task), [&](int task) {
       for (Index k = task * rows_per_task; k < std::min(table.rows(), (task + 1) * rows_per_task); ++k)
-        one(table.record(k), room.data() + k * stride);
+        one(k, table.record(k), room.data() + k * stride);
     });
     block = {room.data(), table.first_row(), table.rows(), columns, stride};
   };
@@ -60,10 +61,14 @@ Scoring FactorModel::scoring(const comm::Communicator& communicator, int shards,
     represent_histories(communicator, {shards, communicator.size()}, *this, lists, scoring.users.data(), stride);
   } else {
     represent(*users, scoring.users, scorer.users,
-              [&](const float* row, float* out) { network->represent_user(*dense, row, out); });
+              [&](Index, const float* row, float* out) { network->represent_user(*dense, row, out); });
   }
-  represent(*items, scoring.items, scorer.items,
-            [&](const float* row, float* out) { network->represent_item(*dense, row, out); });
+  represent(*items, scoring.items, scorer.items, [&](Index k, const float* row, float* out) {
+    if (frozen.empty()) return network->represent_item(*dense, row, out);
+    std::vector<const float*> rows;
+    for (const auto& table : frozen) rows.push_back(table->record(k));
+    network->represent_described_item(*dense, row, rows, out);
+  });
   scoring.pairs = network->pair_function(*dense);
   scorer.pairs = scoring.pairs.get();
   return scoring;
@@ -149,47 +154,39 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
   const auto seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   model.users->initialize(seed, user_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
   model.items->initialize(seed, item_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
-  if (model.network)
-    model.dense =
-        std::make_unique<table::DenseParameters>(game::make_dense(*model.network, layout, rank, optimizer, seed));
+  if (!model.network) return model;
+  const int zeros = model.network->zero_item_columns();
+  for (Index k = 0; zeros > 0 && k < model.items->rows(); ++k)
+    std::fill_n(model.items->record(k) + model.items->shape().dim - zeros, zeros, 0.0F);
+  model.dense =
+      std::make_unique<table::DenseParameters>(game::make_dense(*model.network, layout, rank, optimizer, seed));
+  for (const game::FrozenTable& frozen : model.network->frozen()) {
+    const Index rows = frozen.follows == 0 ? data.users : data.items;
+    model.frozen.push_back(std::make_unique<table::Table>(frozen.name, rows, layout, rank,
+                                                          table::RowShape{frozen.columns, false, 0},
+                                                          optim::OptimizerSettings{.rule = optim::Rule::sgd}));
+  }
   return model;
 }
 
 game::TrainingPlan plan_of(const Recipe& recipe) {
   game::TrainingPlan plan;
-  if (network_of(recipe) && recipe.integer("parallel.pipeline") != 0)
+  const auto network = network_of(recipe);
+  if (network && recipe.integer("parallel.pipeline") != 0)
     throw UserError(fmt::format("parallel.pipeline = 1 is for factor models: {} takes 0", recipe.system()));
   plan.optimizer = optimizer_of(recipe);
   plan.validate_every_epochs = recipe.integer("evaluate.every_epochs");
   const std::int64_t patience = plan.validate_every_epochs > 0 ? recipe.integer("evaluate.patience") : 0;
   const std::int64_t epochs = recipe.integer("train.epochs");
-  if (recipe.system() == "apr") {
-    game::Adversary adversary;
-    adversary.perturbation.method = adversary::method_of(recipe.text("adversary.method"));
-    adversary.perturbation.ball = adversary::ball_of(recipe.text("adversary.ball"));
-    adversary.perturbation.epsilon = recipe.real("adversary.epsilon");
-    adversary.perturbation.norm_floor = recipe.real("adversary.norm_floor");
-    adversary.scope = adversary::scope_of(recipe.text("adversary.scope"));
-    adversary.weight = recipe.real("adversary.weight");
-    using adversary::Ball;
-    using adversary::Method;
-    if (adversary.scope == adversary::Scope::sample && adversary.perturbation.method != Method::random &&
-        (adversary.perturbation.method != Method::fgm || adversary.perturbation.ball != Ball::row_l2)) {
-      throw UserError(
-          "adversary.scope = \"sample\" perturbs each triple by its own L2 step: it needs adversary.method = \"fgm\" "
-          "and adversary.ball = \"row_l2\"; scopes shard and batch take all methods and balls");
-    }
-    if (adversary.perturbation.method == Method::random && adversary.perturbation.ball == Ball::global_l2) {
-      throw UserError(
-          "adversary.method = \"random\" draws each row on its own: it needs adversary.ball = \"row_l2\" or \"linf\"");
-    }
+  const std::string name = recipe.system() == "bpr-mf" ? "bpr" : recipe.system();
+  if (recipe.has("game.pretrain_epochs")) {
     const std::int64_t pretrain = std::min(epochs, recipe.integer("game.pretrain_epochs"));
-    plan.stages.push_back({"bpr", pretrain, std::nullopt, patience});
-    plan.stages.push_back(
-        {"apr", epochs, adversary, patience == 0 ? 0 : std::max(patience, recipe.integer("game.patience"))});
+    plan.stages.push_back({network ? "vbpr" : "bpr", pretrain, std::nullopt, patience});
+    plan.stages.push_back({name, epochs, adversary_of(recipe, network.get()),
+                           patience == 0 ? 0 : std::max(patience, recipe.integer("game.patience"))});
     plan.start_from_best = recipe.text("game.start_from") == "best";
   } else {
-    plan.stages.push_back({recipe.system() == "bpr-mf" ? "bpr" : recipe.system(), epochs, std::nullopt, patience});
+    plan.stages.push_back({name, epochs, std::nullopt, patience});
   }
   plan.checkpoint_every_epochs = recipe.integer("checkpoint.every_epochs");
   plan.checkpoint_every_minutes = recipe.real("checkpoint.every_minutes");

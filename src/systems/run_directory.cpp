@@ -10,6 +10,7 @@
 #include "spar/base/error.hpp"
 #include "spar/data/histories.hpp"
 #include "spar/store/durable.hpp"
+#include "spar/systems/item_features.hpp"
 #include "spar/systems/system.hpp"
 
 namespace spar::systems {
@@ -153,6 +154,7 @@ OpenRun open_run(const comm::Communicator& communicator, const std::string& dire
   std::vector<store::TableRows> tables = run.model.stored(false);
   store::load_checkpoint(communicator, run.checkpoint, tables, nullptr);
   run.model.complete(communicator);
+  load_features(communicator, *run.file, run.recipe, run.model);
   return run;
 }
 

@@ -48,6 +48,25 @@ std::int64_t buffer_bytes(const Recipe& recipe, const RunPlan& plan, const table
   return bytes + triples * bytes_per_triple;
 }
 
+// Dense parameters, their gradients of each shard, and what frozen tables take; what networks need for the values on
+// their tapes is not in it.
+void add_network(RunPlan& plan, const game::NeuralModel& network, const Recipe& recipe, Index items, int rank_shards,
+                 std::int64_t triples_per_shard) {
+  const int state = 1 + optim::state_blocks(optimizer_of(recipe).rule);
+  for (const auto& parameter : network.declarations().all()) {
+    const std::int64_t bytes = std::int64_t{4} * parameter.rows * padded(parameter.columns);
+    plan.tables += bytes * state;
+    plan.buffers += bytes * (rank_shards + 1);
+    plan.checkpoint += std::int64_t{4} * parameter.rows * parameter.columns * state;
+  }
+  for (const game::FrozenTable& frozen : network.frozen()) {
+    const std::int64_t row = std::int64_t{4} * padded(frozen.columns);
+    plan.tables += items * row;
+    const std::int64_t rooms = (recipe.has("adversary.scope") ? 3 : 2) + (plan.ranks > 1 ? 1 : 0);
+    plan.buffers += rooms * 2 * triples_per_shard * rank_shards * row + items * 4;
+  }
+}
+
 }  // namespace
 
 RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int threads) {
@@ -93,6 +112,7 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
       buffer_bytes(recipe, plan, user, item, most_shards, triples) + items * 4;  // and the stamps of the item owners
   const double away = ranks == 1 ? 0.0 : static_cast<double>(ranks - 1) / ranks;
   const int row_messages = recipe.has("adversary.scope") && recipe.text("adversary.scope") == "batch" ? 4 : 2;
+  if (network) add_network(plan, *network, recipe, items, most_shards, triples);
   plan.sent_per_step = static_cast<std::int64_t>(2.0 * away * static_cast<double>(triples * most_shards) *
                                                  (8 + row_messages * item.width() * 4));
   const Index chosen = recipe.integer("evaluate.validation_users");

@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -25,6 +26,9 @@ struct NeuralSetup {
   const table::Table* users = nullptr;  ///< whose shards the work is cut by
   const table::Table* items = nullptr;
   std::vector<table::Table*> tables;  ///< those of a pass: users (where they have columns), items
+  std::vector<table::Table*> frozen;  ///< in the order of the model's frozen()
+  std::vector<float> table_rates;     ///< learning rates of the tables' own; 0 or none: the optimiser's
+  float dense_rate = 0.0F;            ///< the same of the dense parameters
   table::DenseParameters* dense = nullptr;
   const data::UserLists* train = nullptr;  ///< this rank's users
   std::int64_t batch_size = 64;            ///< entries of a step
@@ -35,7 +39,8 @@ struct NeuralSetup {
 
 /// A step over b examples a shard moves what its tape's operations move, plus: each distinct row read where it lies and
 /// its gradient written once; across ranks 8 bytes of ids and slots and 2 rows a distinct row of others, and twice the
-/// dense parameters.
+/// dense parameters. Frozen rows are pulled only. With an adversary of scope batch on the rows of tables, these tables'
+/// gradients are pushed twice and a perturbation comes back for each distinct row; frozen ones are pushed once.
 class NeuralEngine final : public Engine {
  public:
   explicit NeuralEngine(const NeuralSetup& setup);
@@ -67,6 +72,8 @@ class NeuralEngine final : public Engine {
  private:
   struct Worker;
   struct Perturbed;
+  struct Perturbations;
+  enum class PassKind { whole, clean, perturbed, penalty };
   class Stopwatch;
   static constexpr int sets = table::RowExchange::sets;
   static int set_of(std::int64_t step) { return static_cast<int>(step % sets); }
@@ -83,11 +90,25 @@ class NeuralEngine final : public Engine {
   void send_rows(std::int64_t step);
   std::int64_t examples_of_step() const;
   void make_room();
-  void compute(int shard, Worker& worker);
-  double run_pass(int shard, Worker& worker, float seed, bool adds);
-  void perturb(int shard, Worker& worker);
+  table::Table& table(std::size_t t) const {
+    return t < setup_.tables.size() ? *setup_.tables[t] : *setup_.frozen[t - setup_.tables.size()];
+  }
+  bool is_frozen(std::size_t t) const { return t >= setup_.tables.size(); }
+  bool is_tapped(const std::string& tap) const;
+  bool owners_perturb() const;
+  void for_shards(const std::function<void(int shard, Worker& worker)>& pass);
+  void clean_pass(int shard, Worker& worker);
+  void second_pass(int shard, Worker& worker);
+  double run_pass(int shard, Worker& worker, PassKind kind);
+  tape::Var put_rows(int shard, Worker& worker, std::size_t t, PassKind kind);
+  void put_dense(int shard, Worker& worker, PassKind kind);
+  void perturb_shard(int shard, Worker& worker);
+  void perturb_tables();
+  void perturb_touched(std::size_t t);
+  void take_returned(int shard);
   Index noise_row(int shard, const std::string& tap, int row) const;
   void apply();
+  void move_other_rows(std::size_t t);
   void update_dense();
   void check_finite(int shard);
 
@@ -100,9 +121,12 @@ class NeuralEngine final : public Engine {
   std::vector<std::array<NeuralBatch, sets>> batches_;  // by local shard
   std::vector<std::unique_ptr<table::RowExchange>> exchanges_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::unique_ptr<optim::Updater> updater_;
+  std::vector<std::unique_ptr<Perturbations>> perturbations_;  // by local shard
+  std::vector<FrozenTable> frozen_;
+  std::vector<optim::Updater> updaters_;  // of each table, then of the dense parameters
   std::unique_ptr<Adversary> adversary_;
   std::vector<float*> row_gradients_;  // by table: room of all local shards
+  std::vector<std::uint8_t> pushed_;   // by table: its clean gradients went to the owners, the second ones are apart
   Buffer<float> dense_by_shard_;
   Buffer<float> dense_total_;
   std::vector<std::vector<std::uint8_t>> moved_;  // dense Adam, by table: rows that the step has touched

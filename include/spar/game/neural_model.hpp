@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,11 +20,20 @@ template <class T>
 struct Pass {
   tape::layers::Context<T> context;
   const NeuralBatch& batch;
-  std::span<const tape::Var> tables;  ///< the distinct rows of each table, after their taps
+  std::span<const tape::Var> tables;  ///< the distinct rows of each table, then of each frozen one, after their taps
+  double share = 1.0;                 ///< of this shard in what counts once a step: 1 / shards
+  tape::Var* penalty = nullptr;  ///< where a model leaves what its step adds to the losses unseen by adversaries, 1 x 1
 
   tape::Tape<T>& tape() const { return context.tape; }
   /// examples x dim: the rows of `table` for the examples' slots in `role`.
   tape::Var rows(std::size_t table, std::size_t role) const;
+};
+
+/// Rows of side data, which no optimiser moves and no checkpoint holds; sharded and pulled like those of `follows`.
+struct FrozenTable {
+  std::string name;         ///< of the table and of the tap on its rows
+  std::size_t follows = 1;  ///< the table whose rows a micro-batch needs of it
+  int columns = 0;
 };
 
 /// How the mean over a step is taken.
@@ -48,6 +58,9 @@ class NeuralModel {
   /// Columns of the rows of users and of items. 0: users have no rows; the tables of a pass then begin with items.
   virtual int user_columns() const = 0;
   virtual int item_columns() const = 0;
+  /// How many of the items' last columns start at 0 (biases), whatever the law of the others.
+  virtual int zero_item_columns() const { return 0; }
+  virtual std::vector<FrozenTable> frozen() const { return {}; }
   /// The source of one shard's micro-batches; arguments as those of PointSource.
   virtual std::unique_ptr<BatchSource> source(const data::UserLists& lists, Index first_user, Index users, int shard,
                                               Index total_items, std::uint64_t seed) const = 0;
@@ -64,6 +77,12 @@ class NeuralModel {
   /// Writes them, from the values of a row (`columns` floats); by default they are the row itself.
   virtual void represent_user(const table::DenseParameters& dense, const float* row, float* out) const;
   virtual void represent_item(const table::DenseParameters& dense, const float* row, float* out) const;
+  /// The same of an item with its rows of the frozen tables.
+  virtual void represent_described_item(const table::DenseParameters& dense, const float* row,
+                                        std::span<const float* const> frozen, float* out) const {
+    static_cast<void>(frozen);
+    represent_item(dense, row, out);
+  }
   /// How histories stand for users, nullptr where rows do.
   virtual const HistoryModel* histories() const { return nullptr; }
   /// The score of two of them where it is no inner product; nullptr where it is.

@@ -10,6 +10,8 @@ SystemInfo declare_apr();
 SystemInfo declare_gmf();
 SystemInfo declare_mlp();
 SystemInfo declare_neumf();
+SystemInfo declare_vbpr();
+SystemInfo declare_amr();
 SystemInfo declare_sasrec();
 SystemInfo declare_gru4rec();
 

@@ -29,6 +29,8 @@ struct FactorModel {
   std::unique_ptr<table::Table> items;
   std::shared_ptr<const game::NeuralModel> network{};  ///< nullptr: a factor model
   std::unique_ptr<table::DenseParameters> dense{};     ///< of the network
+  /// Of the network: content of the data set (load_features), of which checkpoints hold nothing.
+  std::vector<std::unique_ptr<table::Table>> frozen{};
 
   /// The sharded tables that hold numbers: users (not where histories stand for them), items.
   std::vector<table::Table*> tables() const;
@@ -60,7 +62,7 @@ table::RowShape item_shape(const Recipe& recipe);
 FactorModel make_model(const comm::Communicator& communicator, const ShardLayout& layout,
                        const data::DatasetHeader& data, const Recipe& recipe, bool with_state);
 
-/// The stages and schedule of bpr-mf or apr.
+/// The stages and schedule of a system: one stage, or two where it has an adversary.
 game::TrainingPlan plan_of(const Recipe& recipe);
 
 /// What makes the steps of a training of this model on this rank's lists, which must outlive it. Collective.

@@ -1,0 +1,64 @@
+#include "adversaries.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "spar/base/error.hpp"
+
+namespace spar::systems {
+
+namespace {
+
+using adversary::Ball;
+using adversary::Method;
+using adversary::Scope;
+
+void check_network(const Recipe& recipe, const game::Adversary& adversary, const game::NeuralModel& network) {
+  if (adversary.scope == Scope::sample)
+    throw UserError(
+        fmt::format("adversary.scope = \"sample\" is for factor models: {} takes shard and batch", recipe.system()));
+  if (adversary.scope == Scope::batch && adversary.perturbation.ball == Ball::global_l2)
+    throw UserError(
+        fmt::format("adversary.ball = \"global_l2\" of {} is that of a shard's micro-batch: it needs adversary.scope = "
+                    "\"shard\"; scope batch takes row_l2 and linf",
+                    recipe.system()));
+  const auto known = network.taps();
+  if (adversary.taps.empty())
+    throw UserError(fmt::format("network.taps is empty: {} has {}", recipe.system(), fmt::join(known, ", ")));
+  for (const std::string& tap : adversary.taps) {
+    if (std::ranges::find(known, tap) == known.end())
+      throw UserError(
+          fmt::format("network.taps: {} has no tap \"{}\", only {}", recipe.system(), tap, fmt::join(known, ", ")));
+  }
+}
+
+}  // namespace
+
+game::Adversary adversary_of(const Recipe& recipe, const game::NeuralModel* network) {
+  game::Adversary adversary;
+  adversary.perturbation.method = adversary::method_of(recipe.text("adversary.method"));
+  adversary.perturbation.ball = adversary::ball_of(recipe.text("adversary.ball"));
+  adversary.perturbation.epsilon = recipe.real("adversary.epsilon");
+  adversary.perturbation.norm_floor = recipe.real("adversary.norm_floor");
+  adversary.scope = adversary::scope_of(recipe.text("adversary.scope"));
+  adversary.weight = recipe.real("adversary.weight");
+  if (network != nullptr) {
+    adversary.taps = recipe.texts("network.taps");
+    check_network(recipe, adversary, *network);
+  }
+  if (adversary.scope == Scope::sample && adversary.perturbation.method != Method::random &&
+      (adversary.perturbation.method != Method::fgm || adversary.perturbation.ball != Ball::row_l2)) {
+    throw UserError(
+        "adversary.scope = \"sample\" perturbs each triple by its own L2 step: it needs adversary.method = \"fgm\" "
+        "and adversary.ball = \"row_l2\"; scopes shard and batch take all methods and balls");
+  }
+  if (adversary.perturbation.method == Method::random && adversary.perturbation.ball == Ball::global_l2) {
+    throw UserError(
+        "adversary.method = \"random\" draws each row on its own: it needs adversary.ball = \"row_l2\" or \"linf\"");
+  }
+  return adversary;
+}
+
+}  // namespace spar::systems
