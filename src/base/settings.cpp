@@ -289,6 +289,12 @@ std::vector<Setting> update_settings() {
        .choices = {"uniform"},
        .sentence = "Law of the negative items, never the user's own training items",
        .origin = "own choice"},
+      {.key = "sampling.cold_items",
+       .kind = SettingKind::flag,
+       .fallback = true,
+       .sentence =
+           "Whether items without training interactions are negatives; else triples that draw one count nothing",
+       .origin = "own choice"},
       {.key = "sampling.per_positive",
        .kind = SettingKind::integer,
        .fallback = std::int64_t{4},
