@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <bit>
 
-/// The table of settings. Someone who adds one adds a block here, in the place where a recipe should show it, and
-/// nothing else.
+#include "setting_lists.hpp"
+
+/// The table of settings. Someone who adds one adds a block here or in one of setting_lists.hpp, in the place where a
+/// recipe should show it, and nothing else.
 namespace spar {
 
 namespace {
@@ -111,51 +113,6 @@ std::vector<Setting> model_settings() {
   };
 }
 
-std::vector<Setting> feature_settings() {
-  return {
-      {.key = "network.form",
-       .kind = SettingKind::text,
-       .fallback = std::string("shared"),
-       .choices = {"shared", "full"},
-       .sentence = "One user vector for all; or a second one for the features, and biases",
-       .origin = "AMR code; full: VBPR paper"},
-      {.key = "network.visual_dim",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{20},
-       .minimum = 1,
-       .maximum = 4096,
-       .only_with = "network.form",
-       .only_values = {"full"},
-       .sentence = "Width of the user's second vector and of the projected features",
-       .origin = "VBPR paper"},
-      {.key = "network.taps",
-       .kind = SettingKind::texts,
-       .fallback = Texts{"item_features"},
-       .sentence = "Where the adversary's perturbations enter: user, item, item_features",
-       .origin = "own choice"},
-      {.key = "features.name",
-       .kind = SettingKind::text,
-       .fallback = std::string(),
-       .sentence = "Item features of the data set that are used; empty: its only ones",
-       .origin = "own choice"},
-      {.key = "features.scale",
-       .kind = SettingKind::text,
-       .fallback = std::string("largest"),
-       .choices = {"largest", "none"},
-       .sentence = "What all features are divided by: the largest absolute value among them, or nothing",
-       .origin = "own choice"},
-      {.key = "features.columns",
-       .kind = SettingKind::integer,
-       .fallback = std::string("auto"),
-       .minimum = 1,
-       .maximum = 1 << 20,
-       .may_be_auto = true,
-       .rule = "1 to 1048576, or \"auto\"",
-       .sentence = "Numbers of an item's features; auto: as the data set has them",
-       .origin = "own choice"},
-  };
-}
-
 std::vector<Setting> game_settings() {
   return {
       {.key = "game.pretrain_epochs",
@@ -230,36 +187,6 @@ std::vector<Setting> update_settings() {
        .choices = {"occurrence", "batch_mean"},
        .sentence = "Each occurrence of a row adds its norm, or their mean does",
        .origin = "own choice"},
-      {.key = "penalty.user",
-       .kind = SettingKind::real,
-       .fallback = 0.0,
-       .minimum = 0,
-       .sentence = "Weight of the users' squared norms, each occurrence counted, without a factor 1/2",
-       .origin = "own choice"},
-      {.key = "penalty.item",
-       .kind = SettingKind::real,
-       .fallback = 0.0,
-       .minimum = 0,
-       .sentence = "The same of the items: of all that stands against the user (shared), of their own rows (full)",
-       .origin = "own choice"},
-      {.key = "penalty.dense",
-       .kind = SettingKind::real,
-       .fallback = 0.0,
-       .minimum = 0,
-       .sentence = "The same of the dense parameters, once a step",
-       .origin = "own choice"},
-      {.key = "rates.item",
-       .kind = SettingKind::real,
-       .fallback = 0.0,
-       .minimum = 0,
-       .sentence = "Learning rate of the items; 0: optimizer.learning_rate",
-       .origin = "own choice"},
-      {.key = "rates.dense",
-       .kind = SettingKind::real,
-       .fallback = 0.0,
-       .minimum = 0,
-       .sentence = "Learning rate of the dense parameters; 0: optimizer.learning_rate",
-       .origin = "own choice"},
       {.key = "optimizer.name",
        .kind = SettingKind::text,
        .fallback = std::string("adagrad"),
@@ -318,6 +245,12 @@ std::vector<Setting> update_settings() {
        .fallback = std::string("uniform"),
        .choices = {"uniform"},
        .sentence = "Law of the negative items, never the user's own training items",
+       .origin = "own choice"},
+      {.key = "sampling.cold_items",
+       .kind = SettingKind::flag,
+       .fallback = true,
+       .sentence =
+           "Whether items without training interactions are negatives; else triples that draw one count nothing",
        .origin = "own choice"},
       {.key = "sampling.per_positive",
        .kind = SettingKind::integer,
@@ -516,8 +449,8 @@ std::vector<Setting> running_settings() {
 
 std::vector<Setting> declare_all() {
   std::vector<Setting> settings;
-  for (auto declare : {model_settings, feature_settings, game_settings, update_settings, train_settings,
-                       evaluate_settings, running_settings}) {
+  for (auto declare : {model_settings, feature_settings, penalty_settings, game_settings, update_settings,
+                       train_settings, evaluate_settings, running_settings}) {
     for (Setting& setting : declare()) settings.push_back(std::move(setting));
   }
   return settings;
