@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <bit>
 
-/// The table of settings. Someone who adds one adds a block here, in the place where a recipe should show it, and
-/// nothing else.
+#include "network_settings.hpp"
+
+/// The table of settings. Someone who adds one adds a block here (network_settings.cpp: of layers and sequences), in
+/// the place where a recipe should show it, and nothing else.
 namespace spar {
 
 namespace {
@@ -77,36 +79,6 @@ std::vector<Setting> model_settings() {
        .minimum = 1,
        .maximum = 65536,
        .sentence = "Widths of the layers, the input's first",
-       .origin = "own choice"},
-      {.key = "network.blocks",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{2},
-       .minimum = 1,
-       .maximum = 64,
-       .sentence = "Blocks of attention and feed-forward layers",
-       .origin = "own choice"},
-      {.key = "network.heads",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{1},
-       .minimum = 1,
-       .maximum = 256,
-       .sentence = "Heads of the attention; they divide model.dim",
-       .origin = "own choice"},
-      {.key = "network.dropout",
-       .kind = SettingKind::real,
-       .fallback = 0.2,
-       .minimum = 0,
-       .maximum = 1,
-       .keeps = below_one,
-       .rule = "from 0 to below 1",
-       .sentence = "Share of the numbers in its layers that a training step leaves out",
-       .origin = "own choice"},
-      {.key = "sequence.length",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{50},
-       .minimum = 1,
-       .maximum = 4096,
-       .sentence = "Newest items of a history that are looked at",
        .origin = "own choice"},
   };
 }
@@ -441,8 +413,8 @@ std::vector<Setting> running_settings() {
 
 std::vector<Setting> declare_all() {
   std::vector<Setting> settings;
-  for (auto declare :
-       {model_settings, game_settings, update_settings, train_settings, evaluate_settings, running_settings}) {
+  for (auto declare : {model_settings, network_settings, game_settings, update_settings, train_settings,
+                       evaluate_settings, running_settings}) {
     for (Setting& setting : declare()) settings.push_back(std::move(setting));
   }
   return settings;
