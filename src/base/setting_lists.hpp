@@ -6,6 +6,9 @@
 /// Parts of the table of settings that stand in files of their own.
 namespace spar {
 
+/// Of layers (network_settings.cpp), and of sequences.
+std::vector<Setting> network_settings();
+std::vector<Setting> sequence_settings();
 std::vector<Setting> feature_settings();
 std::vector<Setting> penalty_settings();
 

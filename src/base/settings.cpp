@@ -80,36 +80,6 @@ std::vector<Setting> model_settings() {
        .maximum = 65536,
        .sentence = "Widths of the layers, the input's first",
        .origin = "own choice"},
-      {.key = "network.blocks",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{2},
-       .minimum = 1,
-       .maximum = 64,
-       .sentence = "Blocks of attention and feed-forward layers",
-       .origin = "own choice"},
-      {.key = "network.heads",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{1},
-       .minimum = 1,
-       .maximum = 256,
-       .sentence = "Heads of the attention; they divide model.dim",
-       .origin = "own choice"},
-      {.key = "network.dropout",
-       .kind = SettingKind::real,
-       .fallback = 0.2,
-       .minimum = 0,
-       .maximum = 1,
-       .keeps = below_one,
-       .rule = "from 0 to below 1",
-       .sentence = "Share of the numbers in its layers that a training step leaves out",
-       .origin = "own choice"},
-      {.key = "sequence.length",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{50},
-       .minimum = 1,
-       .maximum = 4096,
-       .sentence = "Newest items of a history that are looked at",
-       .origin = "own choice"},
   };
 }
 
@@ -449,8 +419,8 @@ std::vector<Setting> running_settings() {
 
 std::vector<Setting> declare_all() {
   std::vector<Setting> settings;
-  for (auto declare : {model_settings, feature_settings, penalty_settings, game_settings, update_settings,
-                       train_settings, evaluate_settings, running_settings}) {
+  for (auto declare : {model_settings, network_settings, feature_settings, sequence_settings, penalty_settings,
+                       game_settings, update_settings, train_settings, evaluate_settings, running_settings}) {
     for (Setting& setting : declare()) settings.push_back(std::move(setting));
   }
   return settings;

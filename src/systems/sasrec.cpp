@@ -58,13 +58,14 @@ class SasrecEncoder {
     return total;
   }
 
-  // Five vectors before the blocks and fourteen in each; two rows of attention weights for each query and head.
+  // Five vectors before the blocks and fourteen in each; for each query and head four rows of attention weights,
+  // dropout and gradients among them.
   game::SequenceCost cost() const {
     const auto length = static_cast<std::int64_t>(settings_.length);
     const auto blocks = static_cast<std::int64_t>(blocks_.size());
     game::SequenceCost cost;
     cost.bytes = (5 + 14 * blocks) * vector_bytes(settings_) +
-                 2 * blocks * heads_ * length * padded(settings_.length) * static_cast<std::int64_t>(sizeof(float));
+                 4 * blocks * heads_ * length * padded(settings_.length) * static_cast<std::int64_t>(sizeof(float));
     const double dim = settings_.dim;
     const auto steps = static_cast<double>(length);
     cost.flops = 2.0 * static_cast<double>(blocks) * (5.0 * steps * dim * dim + 2.0 * steps * steps * dim);
