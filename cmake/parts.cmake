@@ -1,11 +1,11 @@
-# spar_part(NAME [FOLDER dir] DEPENDS targets...): the static library spar::NAME from src/NAME/*.cpp.
+# spar_part(NAME [FOLDER dir] DEPENDS targets...): the static library spar::NAME from src/NAME/*.cpp and the folders one below.
 # A part with no source file is an interface library, so that a layer may exist before its first file.
 function(spar_part name)
   cmake_parse_arguments(part "" "FOLDER" "DEPENDS" ${ARGN})
   if(NOT part_FOLDER)
     set(part_FOLDER src/${name})
   endif()
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${part_FOLDER}/*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${part_FOLDER}/*.cpp ${PROJECT_SOURCE_DIR}/${part_FOLDER}/*/*.cpp)
   list(FILTER sources EXCLUDE REGEX "/(main|cpu_check)\\.cpp$")
   if(sources)
     add_library(spar_${name} STATIC ${sources})

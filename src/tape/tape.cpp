@@ -1,6 +1,7 @@
 #include "spar/tape/tape.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "spar/base/error.hpp"
 #include "spar/tape/operations.hpp"
@@ -41,6 +42,9 @@ void Tape<T>::reset() {
   perturbations_.clear();
   early_.clear();
   arena_.reset();
+  open_cut_ = -1;
+  reached_ = -1;
+  at_cut_ = false;
 }
 
 template <class T>
@@ -108,15 +112,94 @@ Matrix<T> Tape<T>::gradient_to_add(Var v) {
 
 template <class T>
 void Tape<T>::backward(Var loss, T seed) {
+  begin_backward(loss, seed);
+  while (backward_to_cut()) set_cut_gradient(cut_gradient());
+}
+
+template <class T>
+void Tape<T>::begin_backward(Var loss, T seed) {
   SPAR_ASSERT(value(loss).rows == 1 && value(loss).columns == 1 && needs_gradient(loss));
   gradient_to_add(loss).at(0, 0) += seed;
-  for (int id = loss.id; id >= 0; --id) {
-    Node& n = nodes_[static_cast<std::size_t>(id)];
-    if (n.backward != nullptr && n.needs_gradient && !n.untouched) n.backward(*this, {id}, n.memory);
+  begin_backward();
+}
+
+template <class T>
+void Tape<T>::begin_backward() {
+  SPAR_ASSERT(open_cut_ < 0);
+  reached_ = static_cast<int>(nodes_.size()) - 1;
+  at_cut_ = false;
+}
+
+template <class T>
+bool Tape<T>::backward_to_cut() {
+  SPAR_ASSERT(!at_cut_);
+  for (; reached_ >= 0; --reached_) {
+    Node& n = nodes_[static_cast<std::size_t>(reached_)];
+    if (n.backward == nullptr || !n.needs_gradient) continue;
+    if (n.backward == &pass_cut_gradient) return at_cut_ = true;
+    if (!n.untouched) n.backward(*this, {reached_}, n.memory);
   }
   for (Node& n : nodes_) {
     if (n.backward == nullptr && n.needs_gradient && n.untouched) fill_zero(n);
   }
+  return false;
+}
+
+template <class T>
+const Matrix<T>& Tape<T>::cut_gradient() {
+  SPAR_ASSERT(at_cut_);
+  return gradient({reached_});
+}
+
+template <class T>
+void Tape<T>::set_cut_gradient(const Matrix<T>& sum) {
+  SPAR_ASSERT(at_cut_);
+  const Node n = nodes_[static_cast<std::size_t>(reached_)];
+  SPAR_ASSERT(sum.rows == n.gradient.rows && sum.columns == n.gradient.columns);
+  for (int r = 0; r < sum.rows; ++r) {
+    if (sum.row(r) != n.gradient.row(r)) std::copy_n(sum.row(r), sum.columns, n.gradient.row(r));
+  }
+  n.backward(*this, {reached_}, n.memory);
+  at_cut_ = false;
+  --reached_;
+}
+
+template <class T>
+void Tape<T>::pass_cut_gradient(Tape& tape, Var result, const void* memory) {
+  const Var x = *static_cast<const Var*>(memory);
+  const Matrix<T> sum = tape.gradient(result);
+  const Matrix<T> to = tape.gradient_to_add(x);
+  for (int r = 0; r < sum.rows; ++r) {
+    for (int c = 0; c < sum.columns; ++c) to.row(r)[c] += sum.row(r)[c];
+  }
+}
+
+template <class T>
+Var Tape<T>::cut(Var x) {
+  SPAR_ASSERT(open_cut_ < 0);
+  Var* memory = arena_.take<Var>(1);
+  *memory = x;
+  const Matrix<T> local = value(x);
+  const Var out = result(local.rows, local.columns, needs_gradient(x), &pass_cut_gradient, memory);
+  const Matrix<T> y = value(out);
+  for (int r = 0; r < y.rows; ++r) std::fill_n(y.row(r), y.columns, std::numeric_limits<T>::quiet_NaN());
+  open_cut_ = out.id;
+  return out;
+}
+
+template <class T>
+const Matrix<T>& Tape<T>::open_cut() const {
+  SPAR_ASSERT(open_cut_ >= 0);
+  return value(*static_cast<const Var*>(nodes_[static_cast<std::size_t>(open_cut_)].memory));
+}
+
+template <class T>
+void Tape<T>::close_cut(const Matrix<T>& sum) {
+  SPAR_ASSERT(open_cut_ >= 0);
+  const Matrix<T> to = value({open_cut_});
+  SPAR_ASSERT(sum.rows == to.rows && sum.columns == to.columns);
+  for (int r = 0; r < to.rows; ++r) std::copy_n(sum.row(r), to.columns, to.row(r));
+  open_cut_ = -1;
 }
 
 template <class T>

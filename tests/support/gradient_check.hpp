@@ -38,6 +38,21 @@ class Grid {
   const T* row(int r) const { return numbers_.data() + static_cast<std::ptrdiff_t>(r) * stride(); }
   tape::Matrix<T> view() { return {numbers_.data(), rows_, columns_, stride()}; }
   void fill(T value) { std::fill(numbers_.begin(), numbers_.end(), value); }
+  /// What stands behind the last column of each row.
+  void pad_with(T value) {
+    for (int r = 0; r < rows_; ++r) std::fill(&at(r, 0) + columns_, &at(r, 0) + stride(), value);
+  }
+  bool padding_is_zero() const {
+    for (int r = 0; r < rows_; ++r) {
+      if (!std::all_of(row(r) + columns_, row(r) + stride(), [](T x) { return x == T{}; })) return false;
+    }
+    return true;
+  }
+  std::vector<T> numbers() const {
+    std::vector<T> all;
+    for (int r = 0; r < rows_; ++r) all.insert(all.end(), row(r), row(r) + columns_);
+    return all;
+  }
 
   template <class U>
   Grid<U> as() const {

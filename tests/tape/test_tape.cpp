@@ -4,6 +4,7 @@
 #include <new>
 #include <vector>
 
+#include "allocations.hpp"
 #include "slow_ranking.hpp"
 #include <boost/test/unit_test.hpp>
 
@@ -14,6 +15,10 @@
 
 namespace {
 std::atomic<std::int64_t> allocations{0};
+}
+
+std::int64_t spar::test::allocations_so_far() {
+  return allocations;
 }
 
 // Not inlined: the compiler would take malloc and delete for a mismatch.

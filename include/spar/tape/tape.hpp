@@ -35,6 +35,17 @@ class Arena {
   }
   void reset();
 
+  /// What was taken after mark() is given back by release(mark): for scratch inside an operation.
+  struct Mark {
+    std::size_t block;
+    std::size_t used;
+  };
+  Mark mark() const { return {block_, used_}; }
+  void release(Mark mark) {
+    block_ = mark.block;
+    used_ = mark.used;
+  }
+
  private:
   void* take_bytes(std::size_t bytes);
   std::vector<Buffer<std::byte>> blocks_;
@@ -78,8 +89,29 @@ class Tape {
   /// The same for functions that only add: zeroed at the first call.
   Matrix<T> gradient_to_add(Var v);
 
-  /// Differentiates `seed` times the 1 x 1 value `loss`. Once after each set of values.
+  /// Differentiates `seed` times the 1 x 1 value `loss`. Once after each set of values. Cuts count as if this tape were
+  /// the only shard.
   void backward(Var loss, T seed = T{1});
+
+  /// A cut is a value that is the sum over the tapes of all shards of what each of them has (cross_shard_sum), so the
+  /// forward pass ends a segment there: the caller takes open_cut() of every shard's tape, sums in a fixed order, and
+  /// gives the sum to close_cut() of each before the next segment uses it. All shards make the same cuts in the same
+  /// order. The result of cut() holds NaN until it is closed; one cut may be open at a time.
+  Var cut(Var x);
+  bool has_open_cut() const { return open_cut_ >= 0; }
+  /// This shard's contribution to the open cut.
+  const Matrix<T>& open_cut() const;
+  void close_cut(const Matrix<T>& sum);
+
+  /// Backward with cuts: begin_backward() once, then backward_to_cut() until it returns false. Where it returns true it
+  /// stands at a cut: the caller takes cut_gradient() of every shard's tape (zeros where the shard's loss does not
+  /// depend on the sum), sums in a fixed order, and gives the sum to set_cut_gradient() of each. A tape whose loss is
+  /// a constant (a shard without samples) begins with begin_backward() without a loss.
+  void begin_backward(Var loss, T seed = T{1});
+  void begin_backward();
+  bool backward_to_cut();
+  const Matrix<T>& cut_gradient();
+  void set_cut_gradient(const Matrix<T>& sum);
 
   Arena& arena() { return arena_; }
 
@@ -107,11 +139,15 @@ class Tape {
   };
   Node& node(Var v) { return nodes_[static_cast<std::size_t>(v.id)]; }
   void fill_zero(Node& n);
+  static void pass_cut_gradient(Tape& tape, Var result, const void* memory);
 
   Arena arena_;
   std::vector<Node> nodes_;
   std::vector<Perturbation> perturbations_;
   PacedPrefetch early_;
+  int open_cut_ = -1;  // the node that waits for its sum
+  int reached_ = -1;   // backward has yet to do the nodes up to this one
+  bool at_cut_ = false;
 };
 
 extern template class Tape<float>;
