@@ -28,7 +28,7 @@ std::vector<float> inverse_norms(const data::UserLists& train, std::span<const f
   return norms;
 }
 
-bool has_bias_layer(const std::string& name) {
+bool is_bias(const std::string& name) {
   return name.ends_with(".bias");
 }
 
@@ -239,7 +239,7 @@ void CatalogueEngine::apply_dense() {
   Stopwatch watch(seconds_.compute);
   const auto factor = static_cast<float>(2.0 * setup_.model.l2);
   for (int k = 0; k < dense.count() && factor != 0.0F; ++k) {
-    if (has_bias_layer(dense.shape(k).name)) continue;
+    if (is_bias(dense.shape(k).name)) continue;
     const int width = dense.table(k).shape().width();
     for (int r = 0; r < dense.shape(k).rows; ++r) {
       float* gradient = dense_total_.data() + dense.offset(k) + static_cast<std::ptrdiff_t>(r) * width;

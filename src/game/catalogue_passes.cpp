@@ -1,9 +1,7 @@
 #include <algorithm>
-#include <cmath>
 
 #include "catalogue_parts.hpp"
 
-#include "spar/base/error.hpp"
 #include "spar/base/lanes.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/table/contributions.hpp"
@@ -163,7 +161,7 @@ void CatalogueEngine::decode_backward(const Pass& pass, std::span<const double> 
   const Autoencoder& model = setup_.model;
   const int users = batch_.rows.rows();
   const int width = padded(model.output_width());
-  const float mean = model.mean_over_users ? 1.0F / static_cast<float>(users) : 1.0F;
+  const float mean = model.mean_over_users ? 1.0F / static_cast<float>(std::max(1, users)) : 1.0F;
   const catalogue::LossTerms terms{model.loss, pass.weight * mean, batch_.totals, log_sums};
   table::Table& table = *setup_.tables.decoder;
   const bool multinomial = model.loss == OutputLoss::multinomial;
@@ -207,7 +205,7 @@ void CatalogueEngine::inner_backward(const Pass& pass) {
     const Autoencoder& model = setup_.model;
     const int in = model.input_width();
     const int first_row = batch_.rows.first_of_rank(setup_.layout, setup_.communicator->rank());
-    const double mean = model.mean_over_users ? 1.0 / batch_.rows.rows() : 1.0;
+    const double mean = model.mean_over_users ? 1.0 / std::max(1, batch_.rows.rows()) : 1.0;
     const double beta = static_cast<double>(pass.weight) * mean * model.beta(step_count_);
     parallel_for(static_cast<int>(shards_.size()), [&](int k) {
       Shard& shard = *shards_[static_cast<std::size_t>(k)];
@@ -256,8 +254,8 @@ void CatalogueEngine::adversarial_passes() {
   if (perturbs_encoder_) perturb_encoder();
   if (perturbs_decoder_) perturb_decoder();
   const auto weight = [&](double tap) { return static_cast<float>(adversary_->weight * tap); };
-  if (perturbs_encoder_) run({weight(setup_.encoder_weight), false, true, false});
-  if (perturbs_decoder_) run({weight(setup_.decoder_weight), false, false, true});
+  if (perturbs_encoder_) run({.weight = weight(setup_.encoder_weight), .clean = false, .perturbed_encoder = true});
+  if (perturbs_decoder_) run({.weight = weight(setup_.decoder_weight), .clean = false, .perturbed_decoder = true});
 }
 
 }  // namespace spar::game

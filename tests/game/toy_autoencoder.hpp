@@ -197,4 +197,22 @@ inline AutoencoderSettings acae(adversary::Ball ball, game::LossCells cells = ga
   return s;
 }
 
+struct Named {
+  std::string name;
+  AutoencoderSettings settings;
+};
+
+inline std::vector<Named> all_models() {
+  AutoencoderSettings bce = cdae(game::LossCells::all);
+  bce.optimizer = {.rule = optim::Rule::adam, .learning_rate = 0.01F, .epsilon = 1e-8F};
+  return {{"mult-vae", mult_vae()},
+          {"mult-dae", mult_dae()},
+          {"cdae, drawn cells", cdae()},
+          {"cdae, all cells", bce},
+          {"autorec", autorec()},
+          {"acae by row", acae(adversary::Ball::row_l2)},
+          {"acae by table", acae(adversary::Ball::global_l2)},
+          {"acae on drawn cells", acae(adversary::Ball::row_l2, game::LossCells::sampled)}};
+}
+
 }  // namespace spar::test

@@ -39,7 +39,8 @@ struct Autoencoder {
   bool mean_over_users = true;      ///< the objective is the mean over the batch's users, else their sum
   double beta_cap = 0.2;            ///< of the KL term: beta = min(beta_cap, beta_cap * step / beta_steps)
   std::int64_t beta_steps = 40000;  ///< steps until beta is at its cap; 0: from the start
-  double l2 = 0.0;  ///< adds l2 * |x|^2 for every weight matrix, the rows of items and users that a step moves included
+  double l2 = 0.0;  ///< adds l2 * |x|^2 for every dense weight matrix and every row of items and users that the step
+                    ///< moves; no bias
 
   int input_width() const { return encoder.front(); }
   /// Width of the items' output vectors.
