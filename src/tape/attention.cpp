@@ -130,7 +130,7 @@ void weigh_row(T* row, const T* bias, T scale, int first, int end, int seen) {
     const Lanes<T> s = score(c);
     store_lanes<T>(row + c, s);
     best = s > best ? s : best;
-    broken = s != s ? s : broken;
+    broken = s <= std::numeric_limits<T>::infinity() ? broken : s;
   }
   const T largest = largest_lane<T>(best) + lane_sum<T>(broken);
   if (largest == none) {

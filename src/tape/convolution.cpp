@@ -1,6 +1,7 @@
 #include "spar/tape/convolution.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "product.hpp"
 #include "support.hpp"
@@ -275,7 +276,7 @@ Var max_pool2d(Tape<T>& tape, Var v, ImageSize size, int window, int stride) {
       std::int32_t* winner = best + static_cast<std::ptrdiff_t>(r) * x.columns;
       for (int c = 0; c < x.columns; ++c) {
         const T value = x.row(from)[c];
-        if (place != 0 && !(value > y.row(r)[c] || value != value)) continue;
+        if (place != 0 && !(value > y.row(r)[c] || std::isnan(value))) continue;
         y.row(r)[c] = value;
         winner[c] = from;
       }

@@ -1,6 +1,7 @@
 #include "spar/tape/discrete.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "support.hpp"
 
@@ -47,7 +48,7 @@ template <class T>
 bool stands_before(const T* row, std::int32_t a, std::int32_t b) {
   const T x = row[a];
   const T y = row[b];
-  if (x != x || y != y) return x == x || (y != y && a < b);
+  if (std::isnan(x) || std::isnan(y)) return !std::isnan(x) || (std::isnan(y) && a < b);
   return x > y || (x == y && a < b);
 }
 

@@ -33,8 +33,13 @@ inline std::uint32_t keep_threshold(double keep) {
 /// 1 where the word is below the threshold, 0 elsewhere.
 template <class T>
 inline Lanes<T> kept(WordLanes words, std::uint32_t threshold) {
-  const auto below = words < threshold;  // all bits or none
-  return -__builtin_convertvector(below, Lanes<T>);
+  if constexpr (sizeof(T) == sizeof(std::uint32_t)) {
+    return words < threshold ? all_lanes(T{1}) : Lanes<T>{};
+  } else {
+    Lanes<T> mask;
+    for (int k = 0; k < lanes; ++k) mask[k] = words[k] < threshold ? T{1} : T{0};
+    return mask;
+  }
 }
 
 }  // namespace spar::tape::detail

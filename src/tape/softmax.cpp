@@ -1,5 +1,7 @@
 #include "spar/tape/softmax.hpp"
 
+#include <cmath>
+
 #include "softmax.hpp"
 #include "support.hpp"
 
@@ -84,7 +86,7 @@ Var softmax(Tape<T>& tape, Var v, Matrix<T> mask) {
   const Matrix<T> y = tape.value(out);
   for (int r = 0; r < x.rows; ++r) {
     const auto found = exp_sum<T>(x.row(r), mask.rows == 0 ? nullptr : mask.row(r), x.columns, y.row(r));
-    const T inverse = found.sum > T{} || found.sum != found.sum ? T{1} / found.sum : T{};
+    const T inverse = found.sum > T{} || std::isnan(found.sum) ? T{1} / found.sum : T{};
     for (int c = 0; c < x.columns; c += lanes) store_lanes<T>(y.row(r) + c, inverse * load_lanes(y.row(r) + c));
   }
   return out;

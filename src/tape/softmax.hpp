@@ -40,7 +40,7 @@ ExpSum<T> exp_sum(const T* x, const T* mask, int columns, T* to) {
   for (int c = 0; c < columns; c += lanes) {
     const Lanes<T> v = unmasked(x, mask, c, columns);
     best = v > best ? v : best;
-    broken = v != v ? v : broken;
+    broken = v <= std::numeric_limits<T>::infinity() ? broken : v;
   }
   const T largest = largest_lane<T>(best) + lane_sum<T>(broken);
   if (largest == -std::numeric_limits<T>::infinity()) {

@@ -40,7 +40,11 @@ class Grid {
   void fill(T value) { std::fill(numbers_.begin(), numbers_.end(), value); }
   /// What stands behind the last column of each row.
   void pad_with(T value) {
-    for (int r = 0; r < rows_; ++r) std::fill(&at(r, 0) + columns_, &at(r, 0) + stride(), value);
+    T* end = numbers_.data();
+    for (int r = 0; r < rows_; ++r) {
+      end += stride();
+      std::fill(end - (stride() - columns_), end, value);
+    }
   }
   bool padding_is_zero() const {
     for (int r = 0; r < rows_; ++r) {

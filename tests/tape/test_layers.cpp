@@ -8,6 +8,7 @@
 
 #include "spar/tape/convolution.hpp"
 #include "spar/tape/layers/dense.hpp"
+#include "spar/tape/layers/image.hpp"
 #include "spar/tape/layers/sequence.hpp"
 #include "spar/tape/linear.hpp"
 #include "spar/tape/losses.hpp"
@@ -153,6 +154,38 @@ BOOST_AUTO_TEST_CASE(convolutions_equal_pytorch) {
     const auto h = tape::leaky_relu(t, tape::add_row(t, wide, in[2]), static_cast<T>(0.2));
     const auto pooled = tape::max_pool2d(t, h, {8, 6}, 2, 2);
     return tape::conv_transpose2d(t, pooled, in[3], {4, 3}, {4, 2, tape::Padding::symmetric, 1});
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_stack_of_convolutions_with_batch_norm_equals_pytorch) {
+  Declarations declared;
+  const ConvStack stack(declared, "stack", {4, 4}, 2,
+                        {{.channels = 5,
+                          .kernel = {3, 2, tape::Padding::symmetric, 1},
+                          .batch_norm = true,
+                          .activation = Activation::leaky_relu},
+                         {.channels = 3,
+                          .kernel = {4, 2, tape::Padding::symmetric, 1},
+                          .transposed = true,
+                          .activation = Activation::tanh}});
+  BOOST_TEST(stack.size_after(0).height == 2);
+  BOOST_TEST(stack.size_after(1).width == 4);
+  check_layer(Fixture("conv_stack"), declared, {"x"}, [&](const auto& c, auto in) {
+    const auto h = stack.convolve(c, 0, in[0]);
+    const auto sums = stack.sums(c, 0, h);
+    c.tape.close_cut(c.tape.open_cut());
+    const auto y = stack.finish(c, 0, h, sums);
+    BOOST_TEST(!stack.cuts(1));
+    return stack.finish(c, 1, stack.convolve(c, 1, y), {});
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_key_value_memory_equals_pytorch) {
+  Declarations declared;
+  const KeyValueMemory memory(declared, "memory", 5, 4, KeyValueMemory::Similarity::distance);
+  check_layer(Fixture("key_value_memory"), declared, {"queries", "values", "written"}, [&](const auto& c, auto in) {
+    const auto weights = memory.weigh(c, in[0]);
+    return memory.read(c, weights, memory.write(c, weights, in[1], in[2]));
   });
 }
 

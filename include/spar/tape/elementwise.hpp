@@ -1,8 +1,8 @@
 #pragma once
 #include "spar/tape/tape.hpp"
 
-/// Functions of one number at a time: the result has the shape of the input. Their kinks (0 of relu, absolute, the
-/// bounds of clip) have gradient 0 on the lower side, as in the public frameworks.
+/// Functions of one number at a time: the result has the shape of the input. At 0, relu and absolute have gradient 0,
+/// leaky_relu and elu that of their lower side; clip passes gradients at its bounds and none beyond.
 namespace spar::tape {
 
 /// a / b; equal shapes.

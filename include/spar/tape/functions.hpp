@@ -64,9 +64,10 @@ inline Lanes<float> lane_exp(Lanes<float> x) {
   p = lane_fma(p, r, all_lanes(5.0000001201e-1F));
   p = lane_fma(p, r * r, r) + 1.0F;
   const auto scaled = (Lanes<float>)((detail::IntLanes)p + ((detail::IntLanes)shifted << 23));
-  const Lanes<float> above = x > highest ? all_lanes(std::numeric_limits<float>::infinity()) : scaled;
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const Lanes<float> above = x > highest ? all_lanes(infinity) : scaled;
   const Lanes<float> result = x < lowest ? Lanes<float>{} : above;
-  return x != x ? x : result;
+  return x <= infinity ? result : x;
 }
 inline Lanes<double> lane_exp(Lanes<double> v) {
   return detail::each_lane<double>(v, [](double x) { return std::exp(x); });

@@ -37,7 +37,7 @@ Var batch_normalise(Tape<T>& tape, Var x, Var sums, const RunningMoments<T>& run
 template <class T>
 Var running_normalise(Tape<T>& tape, Var x, const RunningMoments<T>& running, Var gain, Var offset, T epsilon);
 /// running = momentum running + (1 - momentum) batch, from the closed cut's value. Only the clean pass of a training
-/// step calls it, once, after batch_normalise.
+/// step calls it, once on each rank, after batch_normalise of all its shards.
 template <class T>
 void update_running(const Matrix<T>& sums, T momentum, const RunningMoments<T>& running);
 

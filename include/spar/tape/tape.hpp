@@ -12,7 +12,9 @@
 namespace spar::tape {
 
 /// A view of rows x columns numbers; `stride` numbers from row to row, or rows that lie anywhere: row r at places[r],
-/// whole lines.
+/// whole lines. A row has room up to padded(columns), and operations read and write whole lines: what stands in the
+/// padding of a value is arbitrary and never counts (pairwise_ranking alone wants zeros there), the padding of a
+/// gradient is zero after backward().
 template <class T>
 struct Matrix {
   T* data = nullptr;
@@ -93,7 +95,7 @@ class Tape {
   /// the only shard.
   void backward(Var loss, T seed = T{1});
 
-  /// A cut is a value that is the sum over the tapes of all shards of what each of them has (cross_shard_sum), so the
+  /// A cut is a value that is the sum over the tapes of all shards of what each of them has, so the
   /// forward pass ends a segment there: the caller takes open_cut() of every shard's tape, sums in a fixed order, and
   /// gives the sum to close_cut() of each before the next segment uses it. All shards make the same cuts in the same
   /// order. The result of cut() holds NaN until it is closed; one cut may be open at a time.
