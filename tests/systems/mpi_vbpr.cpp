@@ -271,7 +271,7 @@ BOOST_AUTO_TEST_CASE(scores_are_those_that_training_ranks_by) {
       if (form == "full") BOOST_TEST(model.items->record(k)[5] == 0.0F);
       model.items->record(k)[model.items->shape().dim - 1] = 0.25F;
     }
-    const auto scoring = model.scoring();
+    const auto scoring = model.scoring(world, layout.shards, {});
     for (Index u = 0; u < model.users->rows(); ++u) {
       for (Index k = 0; k < model.items->rows(); ++k) {
         const float* user = model.users->record(u);
