@@ -21,6 +21,7 @@ enum class Purpose : std::uint32_t {
   synthetic = 9,
   sampled_candidates = 10,
   dropout = 11,
+  user_order = 12,
 };
 
 /// Philox counters of one (seed, purpose). Value type; cheap to copy.
