@@ -76,7 +76,8 @@ std::vector<Setting> model_settings() {
        .fallback = Integers{64, 32, 16, 8},
        .minimum = 1,
        .maximum = 65536,
-       .sentence = "Widths of the layers, the input's first",
+       .sentence =
+           "Widths of the layers, the input's first; of auto-encoders: from the items' rows to the code, then back",
        .origin = "own choice"},
       {.key = "network.blocks",
        .kind = SettingKind::integer,
@@ -156,6 +157,55 @@ std::vector<Setting> feature_settings() {
   };
 }
 
+std::vector<Setting> autoencoder_settings() {
+  return {
+      {.key = "autoencoder.keep",
+       .kind = SettingKind::real,
+       .fallback = 0.5,
+       .minimum = 0,
+       .maximum = 1,
+       .exclusive_minimum = true,
+       .sentence = "Share of a user's items that a training step sees, which count 1 / share; 1: all",
+       .origin = "own choice"},
+      {.key = "autoencoder.beta_cap",
+       .kind = SettingKind::real,
+       .fallback = 0.2,
+       .minimum = 0,
+       .sentence = "Weight of the code's divergence from the standard normal law, once it is reached",
+       .origin = "Mult-VAE code"},
+      {.key = "autoencoder.beta_steps",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{40000},
+       .minimum = 0,
+       .sentence = "Steps on which that weight rises from 0 to its cap; 0: it is there from the start",
+       .origin = "Mult-VAE code: a pace of 200,000 steps to 1, so 40,000 to 0.2"},
+      {.key = "autoencoder.cells",
+       .kind = SettingKind::text,
+       .fallback = std::string("sampled"),
+       .choices = {"sampled", "all"},
+       .sentence = "What the loss counts of a user: his items and sampling.per_positive others for each, or all",
+       .origin = "own choice"},
+      {.key = "autoencoder.init_scale",
+       .kind = SettingKind::real,
+       .fallback = 1.0,
+       .minimum = 0,
+       .sentence = "Rows of items and users start uniform within this times sqrt(6 / (items + width))",
+       .origin = "own choice"},
+      {.key = "autoencoder.encoder_weight",
+       .kind = SettingKind::real,
+       .fallback = 1.0,
+       .minimum = 0,
+       .sentence = "Factor of adversary.weight for the loss with perturbed input rows of items; 0: none are",
+       .origin = "own choice"},
+      {.key = "autoencoder.decoder_weight",
+       .kind = SettingKind::real,
+       .fallback = 1.0,
+       .minimum = 0,
+       .sentence = "The same for perturbed output rows of items",
+       .origin = "own choice"},
+  };
+}
+
 std::vector<Setting> game_settings() {
   return {
       {.key = "game.pretrain_epochs",
@@ -222,7 +272,7 @@ std::vector<Setting> update_settings() {
        .kind = SettingKind::real,
        .fallback = 0.0,
        .minimum = 0,
-       .sentence = "Weight of the squared row norms",
+       .sentence = "Weight of the squared row norms (of auto-encoders: and of the weights between the wide layers)",
        .origin = "own choice"},
       {.key = "objective.l2_form",
        .kind = SettingKind::text,
@@ -271,7 +321,7 @@ std::vector<Setting> update_settings() {
        .fallback = 0.05,
        .minimum = 0,
        .exclusive_minimum = true,
-       .sentence = "Step size; losses are sums over the batch",
+       .sentence = "Step size; losses are sums over the batch (mult-vae, mult-dae: means over its users)",
        .origin = "own choice"},
       {.key = "optimizer.initial_accumulator",
        .kind = SettingKind::real,
@@ -343,7 +393,7 @@ std::vector<Setting> train_settings() {
        .fallback = std::int64_t{512},
        .minimum = 1,
        .maximum = 1 << 30,
-       .sentence = "Positives (of sequences: users) of a step of the whole job, at any rank count",
+       .sentence = "Positives (of sequences and auto-encoders: users) of a step of the whole job, at any rank count",
        .origin = "own choice"},
       {.key = "train.seed",
        .kind = SettingKind::integer,
@@ -516,8 +566,8 @@ std::vector<Setting> running_settings() {
 
 std::vector<Setting> declare_all() {
   std::vector<Setting> settings;
-  for (auto declare : {model_settings, feature_settings, game_settings, update_settings, train_settings,
-                       evaluate_settings, running_settings}) {
+  for (auto declare : {model_settings, feature_settings, autoencoder_settings, game_settings, update_settings,
+                       train_settings, evaluate_settings, running_settings}) {
     for (Setting& setting : declare()) settings.push_back(std::move(setting));
   }
   return settings;
