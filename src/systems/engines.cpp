@@ -3,6 +3,7 @@
 #include "spar/game/neural_engine.hpp"
 #include "spar/game/pairwise_engine.hpp"
 #include "spar/systems/factor_model.hpp"
+#include "spar/systems/item_features.hpp"
 
 namespace spar::systems {
 
@@ -30,6 +31,7 @@ std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communic
 
 std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicator, const ShardLayout& layout,
                                             const Recipe& recipe, FactorModel& model, const data::UserLists& train) {
+  mark_seen_items(communicator, train, model);
   game::NeuralSetup setup;
   setup.communicator = &communicator;
   setup.layout = layout;

@@ -270,6 +270,21 @@ void count_popularity(const comm::Communicator& communicator, const data::UserLi
     *model.items->record(k) = static_cast<float>(counts[static_cast<std::size_t>(k)]);
 }
 
+// An item is seen where its count is not zero: popularity counts at the owners.
+std::vector<std::uint8_t> seen_items(const comm::Communicator& communicator, const data::UserLists& train,
+                                     const table::Table& users, const table::Table& items) {
+  FactorModel counts;
+  const optim::OptimizerSettings none{.rule = optim::Rule::sgd};
+  const ShardLayout layout{items.partition().parts, communicator.size()};
+  const table::RowShape one{1, false, 0};
+  counts.users = std::make_unique<table::Table>("user", users.total_rows(), layout, communicator.rank(), one, none);
+  counts.items = std::make_unique<table::Table>("item", items.total_rows(), layout, communicator.rank(), one, none);
+  count_popularity(communicator, train, counts);
+  std::vector<std::uint8_t> seen(static_cast<std::size_t>(counts.items->rows()));
+  for (std::size_t k = 0; k < seen.size(); ++k) seen[k] = *counts.items->record(static_cast<Index>(k)) > 0 ? 1 : 0;
+  return seen;
+}
+
 evaluate::EvaluationOptions evaluation_options(const Recipe& recipe) {
   evaluate::EvaluationOptions options;
   options.cutoffs = recipe.integers("evaluate.cutoffs");

@@ -43,6 +43,15 @@ class GruHistory {
     return tape::sum(tape, tape::cross_entropy(tape, logits, std::span<const std::int32_t>(classes, rows)));
   }
 
+  // Three gates before and after their functions, the states, the input.
+  game::SequenceCost cost() const {
+    game::SequenceCost cost;
+    cost.bytes = 12 * vector_bytes(settings_);
+    const double dim = settings_.dim;
+    cost.flops = 12.0 * settings_.length * dim * dim;
+    return cost;
+  }
+
   std::vector<std::string> taps() const { return {"gru.input", "gru.recurrent"}; }
 
  private:

@@ -15,6 +15,10 @@ constexpr int exchange_tag = 512;
 constexpr int users_per_wave = 512;  // of all shards
 constexpr std::size_t users_per_pass = 16;
 
+int users_per_shard(int shards) {
+  return std::max(1, users_per_wave / shards);
+}
+
 std::vector<ItemId> history_of(const evaluate::EvaluationLists& lists, Index user) {
   std::vector<ItemId> history;
   for (const data::UserLists* part : lists.masked) {
@@ -39,9 +43,9 @@ class HistoryStates {
       : communicator_(communicator), model_(model), lists_(lists), workers_(static_cast<std::size_t>(threads())) {
     const int rank = communicator.rank();
     for (int shard = layout.first_shard(rank); shard < layout.end_shard(rank); ++shard) find_users(shard);
-    per_wave_ = static_cast<std::size_t>(std::max(1, users_per_wave / layout.shards));
-    const auto longest = static_cast<std::size_t>(model.network->histories()->length());
-    most_rows_ = std::min(per_wave_ * longest, static_cast<std::size_t>(model.items->total_rows()));
+    per_wave_ = static_cast<std::size_t>(users_per_shard(layout.shards));
+    most_rows_ = static_cast<std::size_t>(
+        pulled_history_rows(model.network->histories()->length(), model.items->total_rows(), layout.shards));
     exchange_ = std::make_unique<table::RowExchange>(
         communicator, layout, *model.items,
         table::ExchangeOptions{.most_rows_per_shard = most_rows_, .tag = exchange_tag});
@@ -156,6 +160,10 @@ class HistoryStates {
 };
 
 }  // namespace
+
+std::int64_t pulled_history_rows(int length, Index total_items, int shards) {
+  return std::min<std::int64_t>(std::int64_t{length} * users_per_shard(shards), total_items);
+}
 
 void represent_histories(const comm::Communicator& communicator, const ShardLayout& layout, const FactorModel& model,
                          const evaluate::EvaluationLists& lists, float* out, Index stride) {

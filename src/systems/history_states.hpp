@@ -3,6 +3,9 @@
 
 namespace spar::systems {
 
+/// The most rows of items that represent_histories() pulls for one shard at a time.
+std::int64_t pulled_history_rows(int length, Index total_items, int shards);
+
 /// Writes what stands for each of this rank's chosen users with a history: row k of `out` (stride floats apart, zero
 /// before) is the state behind the history of local user k. The rows of items are pulled as in training, a wave of
 /// users at a time: a rank holds the rows, and each thread the layers, of a bounded number of histories. A state is a

@@ -82,4 +82,11 @@ void load_features(const comm::Communicator& communicator, const store::ArrayFil
   }
 }
 
+void mark_seen_items(const comm::Communicator& communicator, const data::UserLists& train, FactorModel& model) {
+  const auto seen = std::ranges::find_if(model.frozen, [](const auto& table) { return table->name() == "item_seen"; });
+  if (seen == model.frozen.end()) return;
+  const auto marks = seen_items(communicator, train, *model.users, *model.items);
+  for (std::size_t k = 0; k < marks.size(); ++k) *(*seen)->record(static_cast<Index>(k)) = marks[k];
+}
+
 }  // namespace spar::systems

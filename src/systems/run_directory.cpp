@@ -180,20 +180,7 @@ RunLists read_run_lists(const comm::Communicator& communicator, const store::Arr
                       header.path));
     lists.negatives = data::read_negatives(file, first, end);
   });
-  if (with_seen) {
-    // An item is seen where its count is not zero: popularity counts at the owners.
-    FactorModel counts;
-    const optim::OptimizerSettings none{.rule = optim::Rule::sgd};
-    const ShardLayout layout{model.items->partition().parts, communicator.size()};
-    counts.users = std::make_unique<table::Table>("user", header.users, layout, communicator.rank(),
-                                                  table::RowShape{1, false, 0}, none);
-    counts.items = std::make_unique<table::Table>("item", header.items, layout, communicator.rank(),
-                                                  table::RowShape{1, false, 0}, none);
-    count_popularity(communicator, lists.train, counts);
-    lists.seen_items.resize(static_cast<std::size_t>(counts.items->rows()));
-    for (std::size_t k = 0; k < lists.seen_items.size(); ++k)
-      lists.seen_items[k] = *counts.items->record(static_cast<Index>(k)) > 0 ? 1 : 0;
-  }
+  if (with_seen) lists.seen_items = seen_items(communicator, lists.train, *model.users, *model.items);
   return lists;
 }
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 
+#include "history_states.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -19,6 +20,8 @@ constexpr std::int64_t program_bytes = std::int64_t{60} << 20;
 // What one thread scores, products and selection together: half of what a core with AVX-512 does.
 constexpr double scoring_flops = 4e10;
 constexpr int steps_in_flight = 3;
+// An exchange that only pulls has room for values, and for gradients on both channels.
+constexpr int rooms_per_pulled_row = 3;
 
 // The largest share of `total` in a block of `count` of `shards` shards.
 std::int64_t share(std::int64_t total, int count, int shards) {
@@ -149,27 +152,38 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   const std::int64_t held_out = share(data.counts[1] + data.counts[2], most_shards, plan.shards);
   plan.pairs = train * (counts || autoencoder ? 4 : 12) + held_out * 4 + 3 * (users + 1) * 8;
   plan.evaluation = evaluate::evaluation_bytes(columns, users, items, evaluation_options(recipe));
+  if (network) plan.evaluation += (users + items) * padded(columns) * static_cast<std::int64_t>(sizeof(float));
+  const game::HistoryModel* histories = network ? network->histories() : nullptr;
   plan.program = program_bytes;
   const int state = 1 + user.blocks;
   plan.checkpoint = 4 * state * (data.users * user.dim + data.items * (item.dim + (item.has_bias ? 1 : 0)));
-  const double flops = 2.0 * columns * static_cast<double>(data.items) / (scoring_flops * ranks * threads);
-  plan.full_evaluation_seconds = flops * static_cast<double>(data.users);
+  double seconds_per_user = 2.0 * columns * static_cast<double>(data.items) / (scoring_flops * ranks * threads);
+  if (histories != nullptr) seconds_per_user += histories->cost().flops / (scoring_flops * ranks * threads);
+  plan.full_evaluation_seconds = seconds_per_user * static_cast<double>(data.users);
   plan.validation_seconds = plan.full_evaluation_seconds;
   plan.checkpoints_kept = 1;
   if (counts) return plan;
   plan.batch_size = recipe.integer("train.batch_size");
   const Index chosen = recipe.integer("evaluate.validation_users");
-  if (chosen > 0) plan.validation_seconds = flops * static_cast<double>(std::min(chosen, data.users));
+  if (chosen > 0) plan.validation_seconds = seconds_per_user * static_cast<double>(std::min(chosen, data.users));
   plan.checkpoints_kept =
       static_cast<int>(recipe.integer("checkpoint.keep")) + static_cast<int>(plan_of(recipe).stages.size());
   if (autoencoder) {
     add_autoencoder(plan, *autoencoder, recipe, data, users, items, most_shards);
     return plan;
   }
-  const std::int64_t steps = std::max<std::int64_t>(1, (data.counts[0] + plan.batch_size - 1) / plan.batch_size);
-  const std::int64_t triples = (share(data.counts[0], 1, plan.shards) + steps - 1) / steps;
-  plan.buffers =
-      buffer_bytes(recipe, plan, user, item, most_shards, triples) + items * 4;  // and the stamps of the item owners
+  const std::int64_t entries = histories != nullptr ? data.users : data.counts[0];
+  const std::int64_t steps = std::max<std::int64_t>(1, (entries + plan.batch_size - 1) / plan.batch_size);
+  std::int64_t triples = (share(entries, 1, plan.shards) + steps - 1) / steps;
+  plan.buffers = items * 4;  // the stamps of the item owners
+  if (histories != nullptr) {
+    const game::SequenceCost cost = histories->cost();
+    plan.buffers += std::min(threads, most_shards) * triples * cost.bytes;
+    triples = (std::min(triples * cost.rows, data.items) + 1) / 2;  // a triple has two rows of items
+    plan.evaluation += most_shards * pulled_history_rows(histories->length(), data.items, plan.shards) *
+                       rooms_per_pulled_row * item.width() * static_cast<std::int64_t>(sizeof(float));
+  }
+  plan.buffers += buffer_bytes(recipe, plan, user, item, most_shards, triples);
   const double away = ranks == 1 ? 0.0 : static_cast<double>(ranks - 1) / ranks;
   const int row_messages = recipe.has("adversary.scope") && recipe.text("adversary.scope") == "batch" ? 4 : 2;
   if (network) add_network(plan, *network, recipe, items, most_shards, triples);

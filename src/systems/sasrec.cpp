@@ -21,6 +21,7 @@ class SasrecEncoder {
  public:
   SasrecEncoder(tape::layers::Declarations& to, const SequenceSettings& settings, int blocks, int heads)
       : settings_(settings),
+        heads_(heads),
         positions_(to.parameter("positions", settings.length, settings.dim, {})),
         place_(to.noise_place()) {
     tape::layers::TransformerSettings form;
@@ -57,6 +58,20 @@ class SasrecEncoder {
     return total;
   }
 
+  // Five vectors before the blocks and fourteen in each; for each query and head four rows of attention weights,
+  // dropout and gradients among them.
+  game::SequenceCost cost() const {
+    const auto length = static_cast<std::int64_t>(settings_.length);
+    const auto blocks = static_cast<std::int64_t>(blocks_.size());
+    game::SequenceCost cost;
+    cost.bytes = (5 + 14 * blocks) * vector_bytes(settings_) +
+                 4 * blocks * heads_ * length * padded(settings_.length) * static_cast<std::int64_t>(sizeof(float));
+    const double dim = settings_.dim;
+    const auto steps = static_cast<double>(length);
+    cost.flops = 2.0 * static_cast<double>(blocks) * (5.0 * steps * dim * dim + 2.0 * steps * steps * dim);
+    return cost;
+  }
+
   std::vector<std::string> taps() const {
     std::vector<std::string> taps;
     for (std::size_t k = 0; k < blocks_.size(); ++k) taps.push_back(fmt::format("block.{}.attention", k));
@@ -65,6 +80,7 @@ class SasrecEncoder {
 
  private:
   SequenceSettings settings_;
+  int heads_;
   int positions_;
   std::uint32_t place_;
   std::vector<tape::layers::TransformerBlock> blocks_;

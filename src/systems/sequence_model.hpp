@@ -17,11 +17,17 @@ struct SequenceSettings {
   double dropout = 0.2;
 };
 
+/// A vector for each position of a sequence, and its gradient.
+inline std::int64_t vector_bytes(const SequenceSettings& settings) {
+  return std::int64_t{2} * settings.length * padded(settings.dim) * static_cast<std::int64_t>(sizeof(float));
+}
+
 /// Encoder: what it declares besides items, and
 ///   states(pass, x, mask)  (B length) x dim rows of the items, mask by position -> a state behind each position
 ///   output(context, h)     n x dim of those states -> n x dim of what meets items (row by row)
 ///   loss(tape, positive, negatives)  n x 1 scores, of the targets and of each kind of negative -> 1 x 1, summed
 ///   taps()                 besides "item"
+///   cost()                 bytes and flops of a sequence of full length
 template <class Encoder>
 class SequenceModel final : public game::NeuralModelOf<SequenceModel<Encoder>>, public game::HistoryModel {
  public:
@@ -43,6 +49,14 @@ class SequenceModel final : public game::NeuralModelOf<SequenceModel<Encoder>>, 
                                             Index total_items, std::uint64_t seed) const override {
     return std::make_unique<game::SequenceSource>(lists, first_user, users, shard, total_items, seed, settings_.length,
                                                   settings_.negatives);
+  }
+
+  game::SequenceCost cost() const override {
+    game::SequenceCost cost = encoder_.cost();
+    cost.rows = game::most_rows_per_sequence(settings_.length, settings_.negatives);
+    // Beside the encoder: inputs, states at targets, targets, negatives.
+    cost.bytes += vector_bytes(settings_) * (3 + settings_.negatives);
+    return cost;
   }
 
   tape::Var states(const game::Pass<float>& pass) const override { return states_at_places(pass); }

@@ -16,6 +16,7 @@ namespace {
 using tape::Var;
 
 constexpr std::size_t features_table = 2;
+constexpr std::size_t seen_table = 3;
 
 // out += f E for the first `columns` columns of E, one chain a column in the order of the features.
 void add_projection(const table::Table& projection, const float* features, int columns, float* out) {
@@ -34,7 +35,9 @@ VbprModel::VbprModel(const VbprSettings& settings) : settings_(settings) {
 }
 
 std::vector<game::FrozenTable> VbprModel::frozen() const {
-  return {{.name = "item_features", .follows = 1, .columns = settings_.features}};
+  std::vector<game::FrozenTable> tables{{.name = "item_features", .follows = 1, .columns = settings_.features}};
+  if (!settings_.cold_negatives) tables.push_back({.name = "item_seen", .follows = 1, .columns = 1});
+  return tables;
 }
 
 std::unique_ptr<game::BatchSource> VbprModel::source(const data::UserLists& lists, Index first_user, Index users,
@@ -65,19 +68,22 @@ Var VbprModel::scores(const game::Pass<T>& pass, Var users, Var items) const {
   return tape::add(tape, products, tape::slice_columns(tape, items, user_columns(), 1));
 }
 
+// `counts`: n x 1, 0 for triples that count nothing; without an id, all count.
 template <class T>
-Var VbprModel::penalty(const game::Pass<T>& pass, Var users, Var positives, Var negatives) const {
+Var VbprModel::penalty(const game::Pass<T>& pass, Var users, Var positives, Var negatives, Var counts) const {
   tape::Tape<T>& tape = pass.tape();
   Var total;
   const auto put = [&](double weight, Var of) {
-    if (weight == 0.0) return;
     const Var term = tape::scale(tape, tape::squared_norm(tape, of), static_cast<T>(weight));
     total = total.id < 0 ? term : tape::add(tape, total, term);
   };
-  put(settings_.user_penalty, users);
-  put(settings_.item_penalty, positives);
-  put(settings_.item_penalty, negatives);
-  put(settings_.dense_penalty * pass.share, pass.context[projection_]);
+  const auto put_rows = [&](double weight, Var rows) {
+    if (weight != 0.0) put(weight, counts.id < 0 ? rows : tape::multiply_column(tape, rows, counts));
+  };
+  put_rows(settings_.user_penalty, users);
+  put_rows(settings_.item_penalty, positives);
+  put_rows(settings_.item_penalty, negatives);
+  if (settings_.dense_penalty != 0.0) put(settings_.dense_penalty * pass.share, pass.context[projection_]);
   return total;
 }
 
@@ -88,11 +94,12 @@ Var VbprModel::build(const game::Pass<T>& pass) const {
   const Var all = items(pass);
   const Var positives = tape::gather(tape, all, pass.batch.slots[1]);
   const Var negatives = tape::gather(tape, all, pass.batch.slots[2]);
+  const Var counts = settings_.cold_negatives ? Var{} : pass.rows(seen_table, 2);
   if (pass.penalty != nullptr)
-    *pass.penalty =
-        is_full() ? penalty(pass, users, pass.rows(1, 1), pass.rows(1, 2)) : penalty(pass, users, positives, negatives);
-  return tape::sum(tape,
-                   tape::pairwise_log_sigmoid(tape, scores(pass, users, positives), scores(pass, users, negatives)));
+    *pass.penalty = is_full() ? penalty(pass, users, pass.rows(1, 1), pass.rows(1, 2), counts)
+                              : penalty(pass, users, positives, negatives, counts);
+  const Var losses = tape::pairwise_log_sigmoid(tape, scores(pass, users, positives), scores(pass, users, negatives));
+  return tape::sum(tape, counts.id < 0 ? losses : tape::multiply(tape, losses, counts));
 }
 
 template Var VbprModel::build(const game::Pass<float>&) const;
@@ -128,6 +135,7 @@ std::unique_ptr<game::NeuralModel> vbpr_of(const Recipe& recipe) {
   settings.user_penalty = recipe.real("penalty.user");
   settings.item_penalty = recipe.real("penalty.item");
   settings.dense_penalty = recipe.real("penalty.dense");
+  settings.cold_negatives = recipe.flag("sampling.cold_items");
   return std::make_unique<VbprModel>(settings);
 }
 
@@ -135,7 +143,7 @@ SystemSettings vbpr_settings(const std::string& system) {
   const std::string code = "AMR code";
   return {.system = system,
           .takes = {"model.dim", "model.init_law", "model.init_std", "network.form", "network.visual_dim", "features.*",
-                    "penalty.*", "rates.*", "optimizer.*", "sampling.negatives", "train.*"},
+                    "penalty.*", "rates.*", "optimizer.*", "sampling.negatives", "sampling.cold_items", "train.*"},
           .defaults = {{"model.dim", std::int64_t{64}, code},
                        {"model.init_law", std::string("truncated_normal"), code},
                        {"model.init_std", 0.01, code},
@@ -149,6 +157,7 @@ SystemSettings vbpr_settings(const std::string& system) {
                        {"optimizer.learning_rate", 0.01, code},
                        {"optimizer.initial_accumulator", 0.1, code},
                        {"sampling.negatives", std::string("uniform"), code},
+                       {"sampling.cold_items", false, code},
                        {"train.batch_size", std::int64_t{512}, code}}};
 }
 

@@ -26,6 +26,7 @@ struct VbprSettings {
   double user_penalty = 0.0;
   double item_penalty = 0.0;
   double dense_penalty = 0.0;
+  bool cold_negatives = true;  ///< false: triples whose negative occurs in no training interaction count nothing
 };
 
 class VbprModel final : public game::NeuralModelOf<VbprModel> {
@@ -59,7 +60,8 @@ class VbprModel final : public game::NeuralModelOf<VbprModel> {
   template <class T>
   tape::Var scores(const game::Pass<T>& pass, tape::Var users, tape::Var items) const;
   template <class T>
-  tape::Var penalty(const game::Pass<T>& pass, tape::Var users, tape::Var positives, tape::Var negatives) const;
+  tape::Var penalty(const game::Pass<T>& pass, tape::Var users, tape::Var positives, tape::Var negatives,
+                    tape::Var counts) const;
 
   VbprSettings settings_;
   int projection_;

@@ -115,7 +115,7 @@ void sum_dense(const comm::Communicator& communicator, const ShardLayout& layout
     auto& message = outgoing[static_cast<std::size_t>(r)];
     message.resize(bytes * own_lanes.size());
     for (std::size_t l = 0; l < own_lanes.size(); ++l)
-      std::memcpy(message.data() + l * bytes, by_shard + own_lanes[l] * count + begin_of(r), bytes);
+      if (bytes > 0) std::memcpy(message.data() + l * bytes, by_shard + own_lanes[l] * count + begin_of(r), bytes);
   }
   auto incoming = communicator.exchange(outgoing);
   const auto own = static_cast<std::size_t>(segments.size(communicator.rank())) * floats_per_line;

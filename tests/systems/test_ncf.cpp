@@ -31,8 +31,9 @@ game::NeuralBatch batch() {
           .slots = {{0, 0, 1, 2, 2, 1}, {0, 1, 1, 2, 3, 0}},
           .labels = {1, 0, 1, 1, 0, 0},
           .samples = {0, 1, 2, 3, 4, 5},
-          .valid = {},
-          .examples = 6};
+          .examples = 6,
+          .length = 0,
+          .valid = {}};
 }
 
 template <class T>

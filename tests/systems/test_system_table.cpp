@@ -113,6 +113,17 @@ BOOST_AUTO_TEST_CASE(apr_published_is_the_published_run) {
   BOOST_TEST(recipe.integer("evaluate.validation_users") == 0);
 }
 
+BOOST_AUTO_TEST_CASE(amr_published_keeps_what_amr_has_from_the_code_of_its_authors) {
+  const spar::Recipe recipe = spar::systems::load_recipe("amr-published", {});
+  BOOST_TEST(recipe.name() == "amr-published");
+  for (const auto& own : spar::systems::find_system("amr")->settings.defaults)
+    BOOST_TEST((recipe.value(own.key) == own.value), own.key);
+  BOOST_TEST(recipe.integer("train.epochs") - recipe.integer("game.pretrain_epochs") == 2000);
+  BOOST_TEST(recipe.text("evaluate.protocol") == "sampled");
+  BOOST_TEST(recipe.text("evaluate.ties") == "pessimistic");
+  BOOST_TEST(recipe.integer("evaluate.every_epochs") == 50);
+}
+
 BOOST_AUTO_TEST_CASE(auto_encoders_have_their_published_form_and_mirror_the_layers_that_are_asked_for) {
   const auto declared = [](const std::string& system, const std::vector<std::string>& overrides = {}) {
     return *spar::systems::autoencoder_of(spar::systems::load_recipe(system, overrides));
@@ -190,7 +201,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_recipe_is_refused_with_a_proposal) {
   BOOST_TEST(refusal("apr-publishd") == "there is no recipe apr-publishd: did you mean apr-published?");
   BOOST_TEST(refusal("my-own.toml") ==
              "there is no recipe my-own.toml: give a TOML file, or one of popularity, bpr-mf, apr, gmf, mlp, neumf, "
-             "vbpr, amr, sasrec, gru4rec, mult-vae, mult-dae, cdae, acae, apr-published");
+             "vbpr, amr, sasrec, gru4rec, mult-vae, mult-dae, cdae, acae, amr-published, apr-published");
   BOOST_TEST(refusal("/") == "/ is a directory: RECIPE is a TOML file or the name of a ready recipe");
   BOOST_TEST(refusal("apr", {"adversary.epsilom=1"}) ==
              "--set: unknown setting adversary.epsilom: did you mean adversary.epsilon?");

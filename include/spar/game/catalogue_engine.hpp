@@ -21,10 +21,10 @@
 /// row of a table moves. Inner layers run where the users' shards are, on weights that every rank holds, whose
 /// gradients are summed over all shards.
 ///
-/// Memory of a rank beside the tables: ItemSlices; 4 B max(H, H') bytes for each thread and level of the shard tree;
-/// 4 B (H + H') bytes of the batch's rows; kept_bytes; the
-/// gradients of the item rows that a batch touches; one set of dense gradients for each of its shards; with an
-/// adversary, gradients and perturbed values of the rank's decoder rows (two more tables without state).
+/// Memory of a rank beside the tables, for batches of B users: ItemSlices; 4 B max(H, H') bytes for each thread and
+/// level of the shard tree; 4 B (H + H') bytes of the batch's rows; kept_bytes; the gradients of the item rows that a
+/// batch touches; one set of dense gradients for each of its shards; with an adversary, gradients and perturbed values
+/// of the rank's decoder rows (two more tables without state).
 namespace spar::game {
 
 struct CatalogueSetup {

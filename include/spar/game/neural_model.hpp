@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -39,12 +40,20 @@ struct FrozenTable {
 /// How the mean over a step is taken.
 enum class Reduction { sum, mean };
 
+/// What one sequence of full length costs, for `spar plan`.
+struct SequenceCost {
+  std::int64_t rows = 0;   ///< the most rows of items that a training step pulls for it
+  std::int64_t bytes = 0;  ///< of a training pass, values and gradients
+  double flops = 0;        ///< of the state behind it
+};
+
 /// What a model adds that knows a user by the items of his history, oldest first, instead of a row.
 class HistoryModel {
  public:
   virtual ~HistoryModel() = default;
   /// The newest items of a history that it reads.
   virtual int length() const = 0;
+  virtual SequenceCost cost() const = 0;
   /// The states behind whole histories, for a batch of HistoryBatcher: sequences x score_columns.
   virtual tape::Var states(const Pass<float>& pass) const = 0;
 };

@@ -35,6 +35,11 @@ class HistoryBatcher {
   std::size_t most_ = 0;
 };
 
+/// Inputs and the last target, and the negatives of every target.
+constexpr std::int64_t most_rows_per_sequence(int length, int negatives) {
+  return 1 + length * std::int64_t{1 + negatives};
+}
+
 /// One entry is a user with at least two training items: his newest `length` + 1 make `length` inputs and, one later,
 /// as many targets, each with `negatives` items that he does not have in training, drawn uniformly by rejection. Users
 /// in a fresh order every epoch, each once. Users with every item are left out, and counted.
@@ -50,7 +55,7 @@ class SequenceSource final : public BatchSource {
   void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) override;
   std::int64_t skipped() const override { return skipped_; }
   std::int64_t examples_per_entry() const override { return length_; }
-  std::int64_t most_rows_per_entry() const override { return 1 + length_ * std::int64_t{1 + negatives_}; }
+  std::int64_t most_rows_per_entry() const override { return most_rows_per_sequence(length_, negatives_); }
   bool examples_vary() const override { return true; }
 
  private:

@@ -88,6 +88,11 @@ std::unique_ptr<game::Engine> make_engine(const comm::Communicator& communicator
 /// popularity: user vector 1, item vector = number of training interactions. Collective.
 void count_popularity(const comm::Communicator& communicator, const data::UserLists& train, FactorModel& model);
 
+/// Marks of this rank's items: 1 where some rank's training lists have them. Collective; `users` and `items` are read
+/// for who holds what only.
+std::vector<std::uint8_t> seen_items(const comm::Communicator& communicator, const data::UserLists& train,
+                                     const table::Table& users, const table::Table& items);
+
 evaluate::EvaluationOptions evaluation_options(const Recipe& recipe);
 
 /// The sample of validation users: those with the `most` smallest random keys (all where 0 or there are not more), as

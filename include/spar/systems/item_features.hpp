@@ -19,4 +19,8 @@ void resolve_features(Recipe& recipe, const store::ArrayFile& file);
 void load_features(const comm::Communicator& communicator, const store::ArrayFile& file, const Recipe& recipe,
                    FactorModel& model);
 
+/// Writes 1 into the rows of the frozen table item_seen, where the model has it, of items that occur in some rank's
+/// training list. Collective.
+void mark_seen_items(const comm::Communicator& communicator, const data::UserLists& train, FactorModel& model);
+
 }  // namespace spar::systems

@@ -1,0 +1,16 @@
+#pragma once
+#include <vector>
+
+#include "spar/base/settings.hpp"
+
+/// Parts of the table of settings that stand in files of their own.
+namespace spar {
+
+/// Of layers (network_settings.cpp), and of sequences.
+std::vector<Setting> network_settings();
+std::vector<Setting> sequence_settings();
+std::vector<Setting> feature_settings();
+std::vector<Setting> autoencoder_settings();
+std::vector<Setting> penalty_settings();
+
+}  // namespace spar
