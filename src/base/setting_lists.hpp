@@ -10,6 +10,7 @@ namespace spar {
 std::vector<Setting> network_settings();
 std::vector<Setting> sequence_settings();
 std::vector<Setting> feature_settings();
+std::vector<Setting> autoencoder_settings();
 std::vector<Setting> penalty_settings();
 
 }  // namespace spar

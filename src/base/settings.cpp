@@ -78,7 +78,8 @@ std::vector<Setting> model_settings() {
        .fallback = Integers{64, 32, 16, 8},
        .minimum = 1,
        .maximum = 65536,
-       .sentence = "Widths of the layers, the input's first",
+       .sentence =
+           "Widths of the layers, the input's first; of auto-encoders: from the items' rows to the code, then back",
        .origin = "own choice"},
   };
 }
@@ -149,7 +150,7 @@ std::vector<Setting> update_settings() {
        .kind = SettingKind::real,
        .fallback = 0.0,
        .minimum = 0,
-       .sentence = "Weight of the squared row norms",
+       .sentence = "Weight of the squared row norms (of auto-encoders: and of the weights between the wide layers)",
        .origin = "own choice"},
       {.key = "objective.l2_form",
        .kind = SettingKind::text,
@@ -168,7 +169,7 @@ std::vector<Setting> update_settings() {
        .fallback = 0.05,
        .minimum = 0,
        .exclusive_minimum = true,
-       .sentence = "Step size; losses are sums over the batch",
+       .sentence = "Step size; losses are sums over the batch (mult-vae, mult-dae: means over its users)",
        .origin = "own choice"},
       {.key = "optimizer.initial_accumulator",
        .kind = SettingKind::real,
@@ -246,7 +247,7 @@ std::vector<Setting> train_settings() {
        .fallback = std::int64_t{512},
        .minimum = 1,
        .maximum = 1 << 30,
-       .sentence = "Positives (of sequences: users) of a step of the whole job, at any rank count",
+       .sentence = "Positives (of sequences and auto-encoders: users) of a step of the whole job, at any rank count",
        .origin = "own choice"},
       {.key = "train.seed",
        .kind = SettingKind::integer,
@@ -419,8 +420,9 @@ std::vector<Setting> running_settings() {
 
 std::vector<Setting> declare_all() {
   std::vector<Setting> settings;
-  for (auto declare : {model_settings, network_settings, feature_settings, sequence_settings, penalty_settings,
-                       game_settings, update_settings, train_settings, evaluate_settings, running_settings}) {
+  for (auto declare :
+       {model_settings, network_settings, feature_settings, autoencoder_settings, sequence_settings, penalty_settings,
+        game_settings, update_settings, train_settings, evaluate_settings, running_settings}) {
     for (Setting& setting : declare()) settings.push_back(std::move(setting));
   }
   return settings;

@@ -121,6 +121,11 @@ class AttackRun {
       if (targets == 0)
         throw UserError(fmt::format("{}: its data set has no {} interactions to be judged on", run_.paths.directory,
                                     options_.split));
+      if (run_.model.autoencoder)
+        throw UserError(
+            fmt::format("{}: spar attack moves the vectors of factor models (bpr-mf, apr); {} is an "
+                        "auto-encoder",
+                        run_.paths.directory, run_.recipe.system()));
       if (run_.model.network)
         throw UserError(fmt::format("{}: spar attack moves the vectors of factor models (bpr-mf, apr); {} is a network",
                                     run_.paths.directory, run_.recipe.system()));

@@ -98,6 +98,9 @@ class Exporter {
     if (run_.model.reads_histories())
       throw UserError(fmt::format("{}: users of {} have no vectors of their own, so there are none to export",
                                   options_.run, run_.recipe.system()));
+    if (run_.model.autoencoder)
+      throw UserError(fmt::format("{}: {} makes a user's vector of his profile, so there are none to export",
+                                  options_.run, run_.recipe.system()));
     if (run_.model.network)
       throw UserError(fmt::format("{}: an export is vectors whose inner product is the score, which {} is not",
                                   options_.run, systems::find_system(run_.recipe.system())->score));

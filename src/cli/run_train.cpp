@@ -244,15 +244,17 @@ void TrainingRun::show(const std::string& stage, std::int64_t epoch, bool keep) 
 }
 
 void TrainingRun::show_taps(const game::Adversary& adversary) {
-  std::vector<const table::Table*> tables{model_.users.get(), model_.items.get()};
-  for (const auto& table : model_.frozen) tables.push_back(table.get());
+  std::vector<std::pair<std::string, const table::Table*>> tables{{"user", model_.users.get()},
+                                                                  {"item", model_.items.get()}};
+  for (const auto& table : model_.frozen) tables.emplace_back(table->name(), table.get());
+  if (model_.autoencoder) tables = {{"encoder.weights", model_.encoder.get()}, {"decoder.weights", model_.items.get()}};
   const double epsilon = adversary.perturbation.epsilon;
   std::string sizes;
-  for (const table::Table* table : tables) {
-    if (std::find(adversary.taps.begin(), adversary.taps.end(), table->name()) == adversary.taps.end()) continue;
+  for (const auto& [tap, table] : tables) {
+    if (std::find(adversary.taps.begin(), adversary.taps.end(), tap) == adversary.taps.end()) continue;
     const double norm = table->median_norm(communicator_, layout_.shards);
     sizes += fmt::format("{} {:.0f}% of the median {} row", sizes.empty() ? " =" : ",",
-                         100 * epsilon / std::max(norm, 1e-30), table->name());
+                         100 * epsilon / std::max(norm, 1e-30), tap);
   }
   progress_.line(fmt::format("adversary on: epsilon {:g}{}", epsilon, sizes));
 }
@@ -287,9 +289,12 @@ game::TrainingHooks TrainingRun::hooks() {
                   {"input", report.by_kind.input},
                   {"loop", report.seconds}},
                  report.bytes_sent});
-    if (report.epoch == 1 && report.skipped > 0)
-      progress_.line(fmt::format("warning: {} interactions are left out: their users have every item",
-                                 with_commas(report.skipped)));
+    if (report.epoch == 1 && report.skipped > 0) {
+      const std::string count = with_commas(report.skipped);
+      progress_.line(model_.autoencoder
+                         ? fmt::format("warning: {} users take no part: they have no training interactions", count)
+                         : fmt::format("warning: {} interactions are left out: their users have every item", count));
+    }
     show(report.stage, report.epoch, false);
     lock_->touch();
   };
@@ -304,7 +309,7 @@ game::TrainingHooks TrainingRun::hooks() {
                     report.stage,
                     report.step,
                     report.steps,
-                    {{"ranking", report.loss}},
+                    {{engine_->loss_name(), report.loss}},
                     report.examples_per_second,
                     row_.seconds_left.value_or(-1)});
   };

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "spar/base/error.hpp"
+#include "spar/systems/factor_model.hpp"
 
 namespace spar::systems {
 
@@ -34,6 +35,14 @@ void check_network(const Recipe& recipe, const game::Adversary& adversary, const
   }
 }
 
+void check_autoencoder(const Recipe& recipe, const game::Adversary& adversary) {
+  if (adversary.scope != Scope::batch)
+    throw UserError(fmt::format(
+        "adversary.scope = \"{}\" is for users' and items' vectors: the weights that {} perturbs belong to the whole "
+        "batch, so it takes batch",
+        recipe.text("adversary.scope"), recipe.system()));
+}
+
 }  // namespace
 
 game::Adversary adversary_of(const Recipe& recipe, const game::NeuralModel* network) {
@@ -47,6 +56,10 @@ game::Adversary adversary_of(const Recipe& recipe, const game::NeuralModel* netw
   if (network != nullptr) {
     adversary.taps = recipe.texts("network.taps");
     check_network(recipe, adversary, *network);
+  }
+  if (autoencoder_of(recipe)) {
+    adversary.taps = {"encoder.weights", "decoder.weights"};
+    check_autoencoder(recipe, adversary);
   }
   if (adversary.scope == Scope::sample && adversary.perturbation.method != Method::random &&
       (adversary.perturbation.method != Method::fgm || adversary.perturbation.ball != Ball::row_l2)) {

@@ -1,4 +1,5 @@
 #include "spar/base/error.hpp"
+#include "spar/game/catalogue_engine.hpp"
 #include "spar/game/neural_engine.hpp"
 #include "spar/game/pairwise_engine.hpp"
 #include "spar/systems/factor_model.hpp"
@@ -52,11 +53,31 @@ std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicat
   return std::make_unique<game::NeuralEngine>(setup);
 }
 
+std::unique_ptr<game::Engine> catalogue_engine(const comm::Communicator& communicator, const ShardLayout& layout,
+                                               const data::DatasetHeader& data, const Recipe& recipe,
+                                               FactorModel& model, const data::UserLists& train) {
+  game::CatalogueSetup setup;
+  setup.communicator = &communicator;
+  setup.layout = layout;
+  setup.model = *model.autoencoder;
+  setup.tables = model.autoencoder_tables();
+  setup.train = &train;
+  setup.users = data.users;
+  setup.batch_users = recipe.integer("train.batch_size");
+  setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
+  if (recipe.has("autoencoder.encoder_weight")) {
+    setup.encoder_weight = recipe.real("autoencoder.encoder_weight");
+    setup.decoder_weight = recipe.real("autoencoder.decoder_weight");
+  }
+  return std::make_unique<game::CatalogueEngine>(setup);
+}
+
 }  // namespace
 
 std::unique_ptr<game::Engine> make_engine(const comm::Communicator& communicator, const ShardLayout& layout,
                                           const data::DatasetHeader& data, const Recipe& recipe, FactorModel& model,
                                           const data::UserLists& train) {
+  if (model.autoencoder) return catalogue_engine(communicator, layout, data, recipe, model, train);
   return model.network ? neural_engine(communicator, layout, recipe, model, train)
                        : pairwise_engine(communicator, layout, data, recipe, model, train);
 }

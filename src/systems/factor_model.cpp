@@ -6,6 +6,7 @@
 
 #include "adversaries.hpp"
 #include "history_states.hpp"
+#include "profiles.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -19,6 +20,8 @@ namespace {
 
 constexpr std::uint32_t user_table = 0;
 constexpr std::uint32_t item_table = 1;
+constexpr std::uint32_t encoder_table = 2;
+constexpr std::uint32_t first_dense_table = 3;
 constexpr std::int64_t triples_per_shard = 64;
 constexpr int fewest_shards = 8;
 constexpr Index rows_per_task = 1024;
@@ -30,8 +33,15 @@ bool counts_only(const Recipe& recipe) {
 }  // namespace
 
 std::vector<table::Table*> FactorModel::tables() const {
-  if (users->shape().dim == 0) return {items.get()};
-  return {users.get(), items.get()};
+  std::vector<table::Table*> tables;
+  if (users->shape().dim > 0) tables.push_back(users.get());
+  tables.push_back(items.get());
+  if (encoder) tables.push_back(encoder.get());
+  return tables;
+}
+
+game::AutoencoderTables FactorModel::autoencoder_tables() const {
+  return {encoder.get(), items.get(), autoencoder->user_nodes ? users.get() : nullptr, dense.get()};
 }
 
 Scoring FactorModel::scoring(const comm::Communicator& communicator, int shards,
@@ -44,6 +54,13 @@ Scoring FactorModel::scoring(const comm::Communicator& communicator, int shards,
   scorer.bias_stride = items->shape().record();
   scorer.total_users = users->total_rows();
   scorer.total_items = items->total_rows();
+  if (autoencoder) {
+    const int width = autoencoder->output_width();
+    const Index wide = padded(width);
+    scoring.users = Buffer<float>(static_cast<std::size_t>(users->rows() * wide));
+    scorer.users = {scoring.users.data(), users->first_row(), users->rows(), width, wide};
+    represent_profiles(communicator, {shards, communicator.size()}, *this, lists, scoring.users.data());
+  }
   if (!network) return scoring;
   const int columns = network->score_columns();
   const Index stride = padded(columns);
@@ -91,6 +108,12 @@ std::shared_ptr<const game::NeuralModel> network_of(const Recipe& recipe) {
   return info == nullptr || !info->network ? nullptr : info->network(recipe);
 }
 
+std::optional<game::Autoencoder> autoencoder_of(const Recipe& recipe) {
+  const SystemInfo* info = find_system(recipe.system());
+  if (info == nullptr || !info->autoencoder) return std::nullopt;
+  return info->autoencoder(recipe);
+}
+
 int resolve_shards(Recipe& recipe) {
   if (recipe.is_auto("parallel.shards")) {
     const std::int64_t batch = recipe.has("train.batch_size") ? recipe.integer("train.batch_size") : 0;
@@ -131,14 +154,20 @@ optim::OptimizerSettings optimizer_of(const Recipe& recipe) {
 
 table::RowShape user_shape(const Recipe& recipe) {
   if (const auto network = network_of(recipe)) return {network->user_columns(), false, 0};
+  if (const auto model = autoencoder_of(recipe)) return {model->user_nodes ? model->input_width() : 0, false, 0};
   return {counts_only(recipe) ? 1 : static_cast<int>(recipe.integer("model.dim")), false, 0};
 }
 
 table::RowShape item_shape(const Recipe& recipe) {
   if (const auto network = network_of(recipe)) return {network->item_columns(), false, 0};
+  if (const auto model = autoencoder_of(recipe)) return {model->output_width(), true, 0};
   table::RowShape shape = user_shape(recipe);
   shape.has_bias = !counts_only(recipe) && recipe.flag("model.item_bias");
   return shape;
+}
+
+table::RowShape encoder_shape(const game::Autoencoder& autoencoder) {
+  return {autoencoder.input_width(), false, 0};
 }
 
 FactorModel make_model(const comm::Communicator& communicator, const ShardLayout& layout,
@@ -152,6 +181,21 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
   model.network = network_of(recipe);
   if (counts_only(recipe)) return model;
   const auto seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
+  model.autoencoder = autoencoder_of(recipe);
+  if (model.autoencoder) {
+    const game::Autoencoder& form = *model.autoencoder;
+    model.encoder = std::make_unique<table::Table>("encoder", data.items, layout, rank, encoder_shape(form), optimizer);
+    const double scale = recipe.real("autoencoder.init_scale");
+    const auto start = [&](table::Table& table, std::uint32_t number) {
+      table.initialize(seed, number, "uniform", scale * game::item_deviation(data.items, table.shape().dim));
+    };
+    start(*model.users, user_table);
+    start(*model.items, item_table);
+    start(*model.encoder, encoder_table);
+    model.dense = std::make_unique<table::DenseParameters>(game::dense_shapes(form), layout, rank, optimizer);
+    model.dense->initialize(seed, first_dense_table);
+    return model;
+  }
   model.users->initialize(seed, user_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
   model.items->initialize(seed, item_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
   if (!model.network) return model;
@@ -172,7 +216,8 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
 game::TrainingPlan plan_of(const Recipe& recipe) {
   game::TrainingPlan plan;
   const auto network = network_of(recipe);
-  if (network && recipe.integer("parallel.pipeline") != 0)
+  const bool is_autoencoder = autoencoder_of(recipe).has_value();
+  if ((network || is_autoencoder) && recipe.integer("parallel.pipeline") != 0)
     throw UserError(fmt::format("parallel.pipeline = 1 is for factor models: {} takes 0", recipe.system()));
   plan.optimizer = optimizer_of(recipe);
   plan.validate_every_epochs = recipe.integer("evaluate.every_epochs");
@@ -181,7 +226,8 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
   const std::string name = recipe.system() == "bpr-mf" ? "bpr" : recipe.system();
   if (recipe.has("game.pretrain_epochs")) {
     const std::int64_t pretrain = std::min(epochs, recipe.integer("game.pretrain_epochs"));
-    plan.stages.push_back({network ? "vbpr" : "bpr", pretrain, std::nullopt, patience});
+    const char* base = is_autoencoder ? "cdae" : network ? "vbpr" : "bpr";
+    plan.stages.push_back({base, pretrain, std::nullopt, patience});
     plan.stages.push_back({name, epochs, adversary_of(recipe, network.get()),
                            patience == 0 ? 0 : std::max(patience, recipe.integer("game.patience"))});
     plan.start_from_best = recipe.text("game.start_from") == "best";

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
+#include "spar/catalogue/wide_output.hpp"
 #include "spar/systems/factor_model.hpp"
 
 namespace spar::systems {
@@ -70,6 +71,56 @@ void add_network(RunPlan& plan, const game::NeuralModel& network, const Recipe& 
   }
 }
 
+// What the steps of an auto-encoder take on the fullest rank, which holds `users` and `items` of all; see
+// game::CatalogueEngine.
+void add_autoencoder(RunPlan& plan, const game::Autoencoder& model, const Recipe& recipe,
+                     const data::DatasetHeader& data, Index users, Index items, int rank_shards) {
+  constexpr std::int64_t number = sizeof(float);
+  constexpr std::int64_t most_kept = std::int64_t{256} << 20;
+  const std::int64_t in = padded(model.input_width());
+  const std::int64_t out = padded(model.output_width());
+  const std::int64_t decoder_row = number * item_shape(recipe).width();
+  const std::int64_t batch = std::min<std::int64_t>(plan.batch_size, data.users);
+  const std::int64_t own = share(batch, rank_shards, plan.shards);
+  const std::int64_t cells = batch * data.counts[0] / std::max<std::int64_t>(1, data.users) * rank_shards / plan.shards;
+  const bool few_cells = model.cells != game::LossCells::all;
+  std::int64_t dense = 0;
+  std::int64_t dense_numbers = 0;
+  std::int64_t inner = in;
+  for (const table::DenseShape& shape : game::dense_shapes(model)) {
+    dense += number * shape.rows * padded(shape.columns);
+    dense_numbers += static_cast<std::int64_t>(shape.rows) * shape.columns;
+    if (shape.rows > 1) inner += padded(shape.columns);
+  }
+  const int state = 1 + optim::state_blocks(optimizer_of(recipe).rule);
+  plan.tables += table::Table::bytes(items, {model.input_width(), false, state - 1}) + dense * state;
+  plan.checkpoint += number * state * (data.items * model.input_width() + dense_numbers);
+  // Interactions by slice of the items, and 8 bytes for each user of all and 12 for each own one.
+  plan.pairs += share(data.counts[0], rank_shards, plan.shards) * number + data.users * 8 + users * 12;
+  const std::int64_t tree_rooms = plan.threads + std::bit_width(static_cast<unsigned>(plan.shards));
+  constexpr std::int64_t layer_copies = 5;  // values and gradients of a layer's sums and activations, and noise
+  plan.buffers = number * batch * (in + out + tree_rooms * std::max(in, out)) +
+                 number * own * (3 * in + out + layer_copies * inner) + dense * (rank_shards + 1) +
+                 plan.threads * number * batch * (2 * catalogue::WideOutput::tile_items + 2 * out);
+  plan.buffers += std::min(cells, items) * number * in + items * 8 + cells * 12;
+  if (few_cells) {
+    const auto drawn = static_cast<std::int64_t>(static_cast<double>(cells) * (1.0 + model.negatives));
+    plan.buffers += std::min(drawn, items) * decoder_row + drawn * 12;
+  } else if (model.loss == catalogue::OutputLoss::multinomial && number * batch * items <= most_kept) {
+    plan.buffers += number * batch * items;
+  }
+  int passes = 1;
+  if (recipe.has("adversary.scope")) {
+    passes = 3;
+    plan.buffers += items * decoder_row * (few_cells ? 1 : 2) + std::min(cells, items) * number * in + cells * 12;
+  }
+  // Where users' hidden rows stand for evaluation.
+  plan.evaluation += users * number * out;
+  const double away = plan.ranks == 1 ? 0.0 : static_cast<double>(plan.ranks - 1) / plan.ranks;
+  plan.sent_per_step = static_cast<std::int64_t>(
+      away * static_cast<double>(passes * batch * (number * 2 * (in + out) + 16) + 2 * dense));
+}
+
 }  // namespace
 
 RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int threads) {
@@ -92,13 +143,14 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   table::RowShape item = item_shape(recipe);
   user.blocks = item.blocks = optim::state_blocks(optimizer.rule);
   const auto network = network_of(recipe);
-  const int columns = network ? network->score_columns() : user.dim;
+  const auto autoencoder = autoencoder_of(recipe);
+  const int columns = network ? network->score_columns() : autoencoder ? autoencoder->output_width() : user.dim;
   const Index users = share(data.users, most_shards, plan.shards);
   const Index items = share(data.items, most_shards, plan.shards);
   plan.tables = table::Table::bytes(users, user) + table::Table::bytes(items, item);
   const std::int64_t train = share(data.counts[0], most_shards, plan.shards);
   const std::int64_t held_out = share(data.counts[1] + data.counts[2], most_shards, plan.shards);
-  plan.pairs = train * (counts ? 4 : 12) + held_out * 4 + 3 * (users + 1) * 8;
+  plan.pairs = train * (counts || autoencoder ? 4 : 12) + held_out * 4 + 3 * (users + 1) * 8;
   plan.evaluation = evaluate::evaluation_bytes(columns, users, items, evaluation_options(recipe));
   if (network) plan.evaluation += (users + items) * padded(columns) * static_cast<std::int64_t>(sizeof(float));
   const game::HistoryModel* histories = network ? network->histories() : nullptr;
@@ -112,6 +164,14 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   plan.checkpoints_kept = 1;
   if (counts) return plan;
   plan.batch_size = recipe.integer("train.batch_size");
+  const Index chosen = recipe.integer("evaluate.validation_users");
+  if (chosen > 0) plan.validation_seconds = seconds_per_user * static_cast<double>(std::min(chosen, data.users));
+  plan.checkpoints_kept =
+      static_cast<int>(recipe.integer("checkpoint.keep")) + static_cast<int>(plan_of(recipe).stages.size());
+  if (autoencoder) {
+    add_autoencoder(plan, *autoencoder, recipe, data, users, items, most_shards);
+    return plan;
+  }
   const std::int64_t entries = histories != nullptr ? data.users : data.counts[0];
   const std::int64_t steps = std::max<std::int64_t>(1, (entries + plan.batch_size - 1) / plan.batch_size);
   std::int64_t triples = (share(entries, 1, plan.shards) + steps - 1) / steps;
@@ -129,10 +189,6 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   if (network) add_network(plan, *network, recipe, items, most_shards, triples);
   plan.sent_per_step = static_cast<std::int64_t>(2.0 * away * static_cast<double>(triples * most_shards) *
                                                  (8 + row_messages * item.width() * 4));
-  const Index chosen = recipe.integer("evaluate.validation_users");
-  if (chosen > 0) plan.validation_seconds = seconds_per_user * static_cast<double>(std::min(chosen, data.users));
-  plan.checkpoints_kept =
-      static_cast<int>(recipe.integer("checkpoint.keep")) + static_cast<int>(plan_of(recipe).stages.size());
   return plan;
 }
 

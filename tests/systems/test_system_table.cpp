@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "spar/base/error.hpp"
+#include "spar/systems/factor_model.hpp"
 #include "spar/systems/system.hpp"
 
 namespace {
@@ -37,7 +38,7 @@ BOOST_AUTO_TEST_CASE(every_system_says_what_it_is_needs_and_scores) {
     }
   }
   BOOST_TEST((names == std::set<std::string>{"popularity", "bpr-mf", "apr", "gmf", "mlp", "neumf", "vbpr", "amr",
-                                             "sasrec", "gru4rec"}));
+                                             "sasrec", "gru4rec", "mult-vae", "mult-dae", "cdae", "acae"}));
   BOOST_TEST((spar::systems::find_system("magic") == nullptr));
 }
 
@@ -123,6 +124,61 @@ BOOST_AUTO_TEST_CASE(amr_published_keeps_what_amr_has_from_the_code_of_its_autho
   BOOST_TEST(recipe.integer("evaluate.every_epochs") == 50);
 }
 
+BOOST_AUTO_TEST_CASE(auto_encoders_have_their_published_form_and_mirror_the_layers_that_are_asked_for) {
+  const auto declared = [](const std::string& system, const std::vector<std::string>& overrides = {}) {
+    return *spar::systems::autoencoder_of(spar::systems::load_recipe(system, overrides));
+  };
+  using Widths = std::vector<int>;
+  const auto vae = declared("mult-vae");
+  BOOST_TEST((vae.encoder == Widths{600} && vae.code == 200 && vae.gaussian && vae.decoder == Widths{600}));
+  BOOST_TEST((vae.normalise && vae.keep == 0.5 && vae.l2 == 0.0 && vae.mean_over_users));
+  BOOST_TEST(vae.beta(20000) == 0.1);
+  BOOST_TEST(vae.beta(100000) == 0.2);
+  const auto deep = declared("mult-vae", {"network.layers=[40, 30, 20]"});
+  BOOST_TEST((deep.encoder == Widths{40, 30} && deep.code == 20 && deep.decoder == Widths{30, 40}));
+  const auto dae = declared("mult-dae");
+  BOOST_TEST((dae.encoder == Widths{200} && dae.code == 0 && dae.decoder.empty() && dae.output_width() == 200));
+  BOOST_TEST(dae.l2 == 2e-5);
+  const auto cdae = declared("cdae");
+  BOOST_TEST((cdae.encoder == Widths{50} && cdae.user_nodes && !cdae.normalise && !cdae.mean_over_users));
+  BOOST_TEST((cdae.cells == spar::game::LossCells::sampled && cdae.negatives == 5.0));
+  BOOST_TEST((declared("acae", {"autoencoder.cells=all"}).cells == spar::game::LossCells::all));
+  BOOST_TEST(!spar::systems::autoencoder_of(spar::systems::load_recipe("apr", {})).has_value());
+  const spar::Recipe recipe = spar::systems::load_recipe("mult-vae", {});
+  BOOST_TEST(recipe.text("optimizer.name") == "adam");
+  BOOST_TEST(recipe.real("optimizer.learning_rate") == 0.001);
+  BOOST_TEST(recipe.integer("train.batch_size") == 500);
+}
+
+BOOST_AUTO_TEST_CASE(what_does_not_fit_an_auto_encoder_gets_one_sentence) {
+  const auto fault = [](const std::string& system, const std::vector<std::string>& overrides) -> std::string {
+    try {
+      spar::systems::plan_of(spar::systems::load_recipe(system, overrides));
+    } catch (const spar::UserError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  BOOST_TEST(fault("mult-vae", {"network.layers=[200]"}) ==
+             "network.layers = [200] names the code only: mult-vae needs at least one layer before it, as in [600, "
+             "200]");
+  BOOST_TEST(fault("acae", {"adversary.scope=shard"}) ==
+             "adversary.scope = \"shard\" is for users' and items' vectors: the weights that acae perturbs belong to "
+             "the whole batch, so it takes batch");
+  BOOST_TEST(fault("cdae", {"parallel.pipeline=1"}) == "parallel.pipeline = 1 is for factor models: cdae takes 0");
+  BOOST_TEST(fault("acae", {}) == "accepted");
+}
+
+BOOST_AUTO_TEST_CASE(acae_begins_as_cdae_and_perturbs_both_wide_layers) {
+  const auto plan = spar::systems::plan_of(spar::systems::load_recipe("acae", {}));
+  BOOST_TEST_REQUIRE(plan.stages.size() == 2U);
+  BOOST_TEST(plan.stages[0].name == "cdae");
+  BOOST_TEST(!plan.stages[0].adversary.has_value());
+  BOOST_TEST(plan.stages[1].name == "acae");
+  BOOST_TEST_REQUIRE(plan.stages[1].adversary.has_value());
+  BOOST_TEST((plan.stages[1].adversary->taps == std::vector<std::string>{"encoder.weights", "decoder.weights"}));
+}
+
 BOOST_AUTO_TEST_CASE(every_ready_recipe_prints_and_reads_back_with_and_without_comments) {
   const auto folder = std::filesystem::temp_directory_path() / "spar-test-recipes";
   std::filesystem::create_directories(folder);
@@ -145,15 +201,15 @@ BOOST_AUTO_TEST_CASE(what_is_no_recipe_is_refused_with_a_proposal) {
   BOOST_TEST(refusal("apr-publishd") == "there is no recipe apr-publishd: did you mean apr-published?");
   BOOST_TEST(refusal("my-own.toml") ==
              "there is no recipe my-own.toml: give a TOML file, or one of popularity, bpr-mf, apr, gmf, mlp, neumf, "
-             "vbpr, amr, sasrec, gru4rec, amr-published, apr-published");
+             "vbpr, amr, sasrec, gru4rec, mult-vae, mult-dae, cdae, acae, amr-published, apr-published");
   BOOST_TEST(refusal("/") == "/ is a directory: RECIPE is a TOML file or the name of a ready recipe");
   BOOST_TEST(refusal("apr", {"adversary.epsilom=1"}) ==
              "--set: unknown setting adversary.epsilom: did you mean adversary.epsilon?");
   BOOST_TEST(refusal("bpr-mf", {"adversary.epsilon=1"}) ==
-             "--set: adversary.epsilon is no setting of bpr-mf, only of apr, amr");
-  BOOST_TEST(
-      refusal("popularity", {"model.dim=8"}) ==
-      "--set: model.dim is no setting of popularity, only of bpr-mf, apr, gmf, neumf, vbpr, amr, sasrec, gru4rec");
+             "--set: adversary.epsilon is no setting of bpr-mf, only of apr, amr, acae");
+  BOOST_TEST(refusal("popularity", {"model.dim=8"}) ==
+             "--set: model.dim is no setting of popularity, only of bpr-mf, apr, gmf, neumf, vbpr, amr, sasrec, "
+             "gru4rec, cdae, acae");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

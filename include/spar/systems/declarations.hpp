@@ -14,5 +14,9 @@ SystemInfo declare_vbpr();
 SystemInfo declare_amr();
 SystemInfo declare_sasrec();
 SystemInfo declare_gru4rec();
+SystemInfo declare_mult_vae();
+SystemInfo declare_mult_dae();
+SystemInfo declare_cdae();
+SystemInfo declare_acae();
 
 }  // namespace spar::systems

@@ -1,18 +1,22 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "spar/base/settings.hpp"
 #include "spar/comm/communicator.hpp"
 #include "spar/data/interactions.hpp"
 #include "spar/evaluate/evaluator.hpp"
+#include "spar/game/autoencoder.hpp"
 #include "spar/game/neural_model.hpp"
 #include "spar/game/trainer.hpp"
 #include "spar/table/table.hpp"
 
 /// Models over two tables. The factor models (popularity, bpr-mf, apr) score user . item (+ item bias); others have a
 /// network with dense parameters, which says what its scores are. Where histories stand for users, the table of users
-/// has no columns: it says who holds which user, and nothing of it is exchanged or stored.
+/// has no columns: it says who holds which user, and nothing of it is exchanged or stored. Auto-encoders have two
+/// tables of items (what a profile is summed from, and what meets the hidden layer), and rows of users only where the
+/// model has user nodes.
 namespace spar::systems {
 
 /// What the evaluator scores: this rank's share, and what the scorer points to. Of a network it holds a copy, made of
@@ -28,16 +32,22 @@ struct FactorModel {
   std::unique_ptr<table::Table> users;
   std::unique_ptr<table::Table> items;
   std::shared_ptr<const game::NeuralModel> network{};  ///< nullptr: a factor model
-  std::unique_ptr<table::DenseParameters> dense{};     ///< of the network
+  std::unique_ptr<table::DenseParameters> dense{};     ///< of the network or auto-encoder
   /// Of the network: content of the data set (load_features), of which checkpoints hold nothing.
   std::vector<std::unique_ptr<table::Table>> frozen{};
+  /// Where the model is an auto-encoder: its form, and the items' input rows; `items` are the output rows, with bias.
+  std::optional<game::Autoencoder> autoencoder{};
+  std::unique_ptr<table::Table> encoder{};
 
-  /// The sharded tables that hold numbers: users (not where histories stand for them), items.
+  /// The sharded tables that hold numbers: users (where they have rows), items, and the encoder of auto-encoders.
   std::vector<table::Table*> tables() const;
   /// Whether users are known by their histories, so that lists must have by_time.
   bool reads_histories() const { return network != nullptr && network->histories() != nullptr; }
+  /// Of an auto-encoder.
+  game::AutoencoderTables autoencoder_tables() const;
   /// Collective. The lists are those of the evaluation to come: a history is what it masks, in the order of the lists
-  /// (training, then validation when testing, as kang205/SASRec does), and only chosen users have one.
+  /// (training, then validation when testing, as kang205/SASRec does), and only chosen users have one. The profile that
+  /// an auto-encoder reads is the first list alone, the training's, as in training; again of chosen users only.
   Scoring scoring(const comm::Communicator& communicator, int shards, const evaluate::EvaluationLists& lists) const;
   /// What a checkpoint stores, and what must be done when it has been loaded (collective).
   std::vector<store::TableRows> stored(bool with_state);
@@ -46,6 +56,9 @@ struct FactorModel {
 
 /// The network of the recipe's system, nullptr where it has none. UserError where its settings do not fit together.
 std::shared_ptr<const game::NeuralModel> network_of(const Recipe& recipe);
+
+/// The auto-encoder of the recipe's system, nothing where it is none. UserError likewise.
+std::optional<game::Autoencoder> autoencoder_of(const Recipe& recipe);
 
 /// The number of shards of a run, resolved from the recipe alone, never from the launch: the largest power of two up to
 /// batch_size / 64, within 8 .. 1024. Writes it into the recipe.
@@ -56,6 +69,8 @@ void check_layout(const comm::Communicator& communicator, int shards);
 optim::OptimizerSettings optimizer_of(const Recipe& recipe);
 table::RowShape user_shape(const Recipe& recipe);
 table::RowShape item_shape(const Recipe& recipe);
+/// Of an auto-encoder's input rows.
+table::RowShape encoder_shape(const game::Autoencoder& autoencoder);
 
 /// The tables of a recipe, with starting values (zeros for popularity). `with_state`: room for the optimiser's state.
 /// Collective only in that all ranks call it.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "spar/base/settings.hpp"
+#include "spar/game/autoencoder.hpp"
 #include "spar/game/neural_model.hpp"
 
 /// The table of systems: what `spar systems` lists and what a recipe's `system` may name. One visible list, no static
@@ -22,6 +23,8 @@ struct SystemInfo {
   /// The network of a recipe, for systems that are trained by game::NeuralEngine. UserError where its settings do not
   /// fit together.
   std::function<std::unique_ptr<game::NeuralModel>(const Recipe&)> network{};
+  /// The auto-encoder of a recipe, for systems that are trained by game::CatalogueEngine. UserError likewise.
+  std::function<game::Autoencoder(const Recipe&)> autoencoder{};
 };
 
 /// All systems, in the order in which they are listed.
