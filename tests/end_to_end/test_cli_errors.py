@@ -91,7 +91,7 @@ class Results(unittest.TestCase):
         self.assertEqual([system["name"] for system in systems], names)
         for system in systems:
             self.assertTrue(system["family"])
-            self.assertEqual(system["inputs"], ["interactions"])
+            self.assertEqual(system["inputs"][0], "interactions")
 
     def test_every_verb_explains_itself(self):
         listing = run("help").stdout
