@@ -22,7 +22,7 @@ bool looks_like_name(const std::string& text) {
 }
 
 Separator detect(const std::string& line) {
-  const Separator separator = detect_separator(line);
+  Separator separator = detect_separator(line);
   if (separator.kind == Separator::Kind::blanks && line.find('|') != std::string::npos)
     return {Separator::Kind::byte, "|"};
   return separator;

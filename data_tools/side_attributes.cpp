@@ -16,7 +16,7 @@ bool is_number(const std::string& field) {
 
 /// The names of the columns; "-" for those to pass over. The reader stands before the first line of data afterwards.
 std::vector<std::string> column_names(FieldReader& reader, const std::string& option, const std::string& columns) {
-  const std::vector<std::string> first = reader.head()[0];
+  std::vector<std::string> first = reader.head()[0];
   if (!columns.empty()) {
     std::vector<std::string> names = Separator{Separator::Kind::byte, ","}.cut(columns);
     if (names.size() > first.size()) {
