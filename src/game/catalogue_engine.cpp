@@ -231,10 +231,8 @@ void CatalogueEngine::apply_dense() {
   table::DenseParameters& dense = *setup_.tables.dense;
   {
     Stopwatch watch(seconds_.communication);
-    table::sum_dense(*setup_.communicator, setup_.layout, dense_gradients_.data(), dense.gradient_floats(),
-                     dense_total_.data());
-    bytes_sent_ += 2 * static_cast<std::int64_t>(dense.gradient_floats() * sizeof(float)) * (setup_.layout.ranks - 1) /
-                   setup_.layout.ranks;
+    bytes_sent_ += table::sum_dense(*setup_.communicator, setup_.layout, dense_gradients_.data(),
+                                    dense.gradient_floats(), dense_total_.data());
   }
   Stopwatch watch(seconds_.compute);
   const auto factor = static_cast<float>(2.0 * setup_.model.l2);

@@ -1,6 +1,7 @@
 #pragma once
-#include <chrono>
 #include <vector>
+
+#include "stopwatch.hpp"
 
 #include "spar/base/lanes.hpp"
 #include "spar/game/pairwise_engine.hpp"
@@ -24,18 +25,6 @@ struct PairwiseEngine::Shard {
 struct PairwiseEngine::Worker {
   tape::Tape<float> tape;
   std::vector<const float*> early_users;  // of the next shard, for the tape's early()
-};
-
-class PairwiseEngine::Stopwatch {
- public:
-  explicit Stopwatch(double& seconds) : seconds_(seconds), start_(std::chrono::steady_clock::now()) {}
-  ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
- private:
-  double& seconds_;
-  std::chrono::steady_clock::time_point start_;
 };
 
 /// `width` floats, sixteen at a time, as a gradient for Updater::update_rows.

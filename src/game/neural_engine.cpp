@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "neural_parts.hpp"
+#include "untouched_rows.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -17,7 +18,6 @@ namespace {
 
 constexpr int first_tag = 16;
 constexpr int tags_per_table = 8;
-constexpr Index rows_per_task = 4096;
 
 }  // namespace
 
@@ -93,10 +93,9 @@ std::int64_t NeuralEngine::skipped() const {
 }
 
 std::int64_t NeuralEngine::bytes_sent() const {
-  std::int64_t bytes = 0;
+  std::int64_t bytes = dense_bytes_sent_;
   for (const auto& exchange : exchanges_) bytes += exchange->bytes_sent();
-  const bool alone = setup_.communicator->size() == 1;
-  return bytes + (alone ? 0 : step_count_ * 2 * static_cast<std::int64_t>(dense_total_.size() * sizeof(float)));
+  return bytes;
 }
 
 // Of all shards, so that a mean does not depend on who is asked; as if none were left out, where their number is known
@@ -232,8 +231,8 @@ void NeuralEngine::update_dense() {
   if (setup_.dense->count() == 0) return;
   {
     Stopwatch watch(seconds_.communication);
-    table::sum_dense(*setup_.communicator, setup_.layout, dense_by_shard_.data(), dense_total_.size(),
-                     dense_total_.data());
+    dense_bytes_sent_ += table::sum_dense(*setup_.communicator, setup_.layout, dense_by_shard_.data(),
+                                          dense_total_.size(), dense_total_.data());
   }
   Stopwatch watch(seconds_.compute);
   setup_.dense->update(updaters_.back(), dense_total_.data());
@@ -263,25 +262,10 @@ void NeuralEngine::apply() {
         return [row = exchange.total(set, 0, k)](int c) { return load_lanes(row + c); };
       });
     }
-    if (updater.moves_all_rows()) move_other_rows(t);
+    if (!updater.moves_all_rows()) continue;
+    for (int k = 0; k < exchange.touched(set); ++k) moved_[t][static_cast<std::size_t>(exchange.row_of(set, k))] = 1;
+    move_untouched_rows(table, updater, moved_[t]);
   }
-}
-
-// Dense Adam: every row that the step did not touch moves by its moments; a gradient of zero.
-void NeuralEngine::move_other_rows(std::size_t t) {
-  const int set = set_of(step_);
-  table::Table& table = *setup_.tables[t];
-  const int width = table.shape().width();
-  auto& moved = moved_[t];
-  for (int k = 0; k < exchanges_[t]->touched(set); ++k)
-    moved[static_cast<std::size_t>(exchanges_[t]->row_of(set, k))] = 1;
-  const std::vector<float> zero(static_cast<std::size_t>(width));
-  parallel_for(static_cast<int>((table.rows() + rows_per_task - 1) / rows_per_task), [&](int task) {
-    for (Index k = task * rows_per_task; k < std::min(table.rows(), (task + 1) * rows_per_task); ++k) {
-      if (moved[static_cast<std::size_t>(k)] == 0) updaters_[t].update(table.record(k), zero.data(), width, width);
-      moved[static_cast<std::size_t>(k)] = 0;
-    }
-  });
 }
 
 }  // namespace spar::game

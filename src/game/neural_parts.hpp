@@ -1,7 +1,8 @@
 #pragma once
-#include <chrono>
 #include <string>
 #include <vector>
+
+#include "stopwatch.hpp"
 
 #include "spar/game/neural_engine.hpp"
 
@@ -26,18 +27,6 @@ struct NeuralEngine::Worker {
   std::vector<tape::Var> tables;
   std::vector<tape::Var> dense;
   bool has_penalty = false;
-};
-
-class NeuralEngine::Stopwatch {
- public:
-  explicit Stopwatch(double& seconds) : seconds_(seconds), start_(std::chrono::steady_clock::now()) {}
-  ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
- private:
-  double& seconds_;
-  std::chrono::steady_clock::time_point start_;
 };
 
 }  // namespace spar::game

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine_parts.hpp"
+#include "untouched_rows.hpp"
 
 #include "spar/base/error.hpp"
 #include "spar/base/lanes.hpp"
@@ -16,7 +17,6 @@ namespace spar::game {
 namespace {
 
 constexpr int item_exchange_tag = 16;
-constexpr Index rows_per_task = 4096;
 constexpr int shards_per_progress = 8;  // some ten microseconds
 
 std::vector<std::int64_t> gather_positives(const PairwiseSetup& s) {
@@ -290,9 +290,7 @@ void PairwiseEngine::apply(int set) {
     });
   }
   apply_items(set);
-  if (updater_ && updater_->moves_all_rows()) {
-    for (table::Table* table : {setup_.users, setup_.items}) move_other_rows(*table);
-  }
+  move_other_rows();
 }
 
 // Moves, per touched row: its values and state (asked for early), its summed gradients once.
@@ -333,17 +331,10 @@ void PairwiseEngine::apply_items(int set) {
                [&](int r) { range(r * rows_per_range, std::min(touched, (r + 1) * rows_per_range)); });
 }
 
-// Dense Adam: every row that the step did not touch moves by its moments; a gradient of zero.
-void PairwiseEngine::move_other_rows(table::Table& table) {
-  auto& moved = &table == setup_.users ? moved_users_ : moved_items_;
-  const std::vector<float> zero(static_cast<std::size_t>(table.shape().width()));
-  parallel_for(static_cast<int>((table.rows() + rows_per_task - 1) / rows_per_task), [&](int task) {
-    for (Index k = task * rows_per_task; k < std::min(table.rows(), (task + 1) * rows_per_task); ++k) {
-      if (moved[static_cast<std::size_t>(k)] == 0)
-        updater_->update(table.record(k), zero.data(), table.shape().width(), table.shape().width());
-      moved[static_cast<std::size_t>(k)] = 0;
-    }
-  });
+void PairwiseEngine::move_other_rows() {
+  if (!updater_ || !updater_->moves_all_rows()) return;
+  move_untouched_rows(*setup_.users, *updater_, moved_users_);
+  move_untouched_rows(*setup_.items, *updater_, moved_items_);
 }
 
 std::vector<store::PendingRows> PairwiseEngine::pending() {
@@ -395,9 +386,7 @@ void PairwiseEngine::apply_restored() {
   }
   restored_pending_.clear();
   restored_ = false;
-  if (updater_ && updater_->moves_all_rows()) {
-    for (table::Table* table : {setup_.users, setup_.items}) move_other_rows(*table);
-  }
+  move_other_rows();
 }
 
 }  // namespace spar::game

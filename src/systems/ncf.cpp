@@ -101,6 +101,13 @@ NcfModel::NcfModel(int product, const std::vector<int>& layers, int negatives)
   // Keras' lecun_uniform.
   const tape::layers::Start start{tape::layers::Law::uniform, std::sqrt(3.0 / joint)};
   output_.emplace(declarations_, "output", joint, 1, tape::Activation::none, start);
+  const auto& declared = declarations_.all();
+  for (int k = 0; k < static_cast<int>(declared.size()); ++k) {
+    const std::string& name = declared[static_cast<std::size_t>(k)].name;
+    if (name == "mlp.0.weights") first_weights_ = k;
+    if (name == "mlp.0.bias") first_bias_ = k;
+    if (name == "output.weights") output_weights_ = k;
+  }
 }
 
 std::unique_ptr<game::BatchSource> NcfModel::source(const data::UserLists& lists, Index first_user, Index users,
@@ -139,7 +146,7 @@ template Var NcfModel::build(const game::Pass<double>&) const;
 // out += vector W[first_row ..], one chain a unit.
 void NcfModel::add_first_layer(const table::DenseParameters& dense, const float* vector, int first_row,
                                float* out) const {
-  const auto& weights = dense.table(dense.find("mlp.0.weights"));
+  const auto& weights = dense.table(first_weights_);
   for (int r = 0; r < input_ / 2; ++r) {
     const float* row = weights.record(first_row + r);
     for (int k = 0; k < first_layer(); ++k) out[k] = std::fma(vector[r], row[k], out[k]);
@@ -147,10 +154,10 @@ void NcfModel::add_first_layer(const table::DenseParameters& dense, const float*
 }
 
 void NcfModel::represent_user(const table::DenseParameters& dense, const float* row, float* out) const {
-  const auto& output = dense.table(dense.find("output.weights"));
+  const auto& output = dense.table(output_weights_);
   for (int c = 0; c < product_; ++c) out[c] = row[c] * output.record(c)[0];
   if (!mlp_) return;
-  std::copy_n(dense.table(dense.find("mlp.0.bias")).record(0), first_layer(), out + product_);
+  std::copy_n(dense.table(first_bias_).record(0), first_layer(), out + product_);
   add_first_layer(dense, row + product_, 0, out + product_);
 }
 

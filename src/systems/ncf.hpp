@@ -45,6 +45,10 @@ class NcfModel final : public game::NeuralModelOf<NcfModel> {
   int negatives_;
   std::optional<tape::layers::Mlp> mlp_;
   std::optional<tape::layers::Dense> output_;
+  // Places among the dense parameters, which are those of the declarations.
+  int first_weights_ = -1;
+  int first_bias_ = -1;
+  int output_weights_ = -1;
 };
 
 /// The widths of network.layers, checked. UserError naming the setting.

@@ -103,9 +103,13 @@ void DenseParameters::complete(const comm::Communicator& communicator) {
   }
 }
 
-void sum_dense(const comm::Communicator& communicator, const ShardLayout& layout, float* by_shard, std::size_t count,
-               float* total) {
+std::int64_t sum_dense(const comm::Communicator& communicator, const ShardLayout& layout, float* by_shard,
+                       std::size_t count, float* total) {
   const auto own_lanes = sum_lanes(layout, communicator.rank(), by_shard, count);
+  if (communicator.size() == 1) {
+    std::copy_n(by_shard, count, total);
+    return 0;
+  }
   const auto lines = static_cast<Index>(count / floats_per_line);
   const Partition segments{lines, communicator.size()};
   const auto begin_of = [&](int r) { return static_cast<std::size_t>(segments.begin(r)) * floats_per_line; };
@@ -140,6 +144,8 @@ void sum_dense(const comm::Communicator& communicator, const ShardLayout& layout
     const auto& part = parts[static_cast<std::size_t>(r)];
     if (!part.empty()) std::memcpy(total + begin_of(r), part.data(), part.size());
   }
+  const std::size_t given = (count - own) * own_lanes.size() + own * static_cast<std::size_t>(communicator.size() - 1);
+  return static_cast<std::int64_t>(given * sizeof(float));
 }
 
 }  // namespace spar::table

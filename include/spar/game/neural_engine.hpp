@@ -74,7 +74,6 @@ class NeuralEngine final : public Engine {
   struct Perturbed;
   struct Perturbations;
   enum class PassKind { whole, clean, perturbed, penalty };
-  class Stopwatch;
   static constexpr int sets = table::RowExchange::sets;
   static int set_of(std::int64_t step) { return static_cast<int>(step % sets); }
 
@@ -108,7 +107,6 @@ class NeuralEngine final : public Engine {
   void take_returned(int shard);
   Index noise_row(int shard, const std::string& tap, int row) const;
   void apply();
-  void move_other_rows(std::size_t t);
   void update_dense();
   void check_finite(int shard);
 
@@ -129,6 +127,7 @@ class NeuralEngine final : public Engine {
   std::vector<std::uint8_t> pushed_;   // by table: its clean gradients went to the owners, the second ones are apart
   Buffer<float> dense_by_shard_;
   Buffer<float> dense_total_;
+  std::int64_t dense_bytes_sent_ = 0;
   std::vector<std::vector<std::uint8_t>> moved_;  // dense Adam, by table: rows that the step has touched
   std::int64_t epoch_ = 0;
   std::int64_t step_ = 0;

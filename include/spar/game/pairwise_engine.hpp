@@ -88,7 +88,6 @@ class PairwiseEngine final : public Engine {
  private:
   struct Shard;
   struct Worker;
-  class Stopwatch;
 
   static constexpr int sets = table::RowExchange::sets;
   static int set_of(std::int64_t step) { return static_cast<int>(step % sets); }
@@ -106,7 +105,7 @@ class PairwiseEngine final : public Engine {
   void apply(int set);
   void apply_items(int set);
   void apply_restored();
-  void move_other_rows(table::Table& table);
+  void move_other_rows();
   void accept(table::Table& table, Index local_row, const float* gradient);
   std::int64_t batch_count(std::int64_t step) const;
   double occurrence_l2() const;
