@@ -12,8 +12,6 @@ namespace spar {
 
 namespace {
 
-constexpr std::size_t huge_page = std::size_t{2} << 20;
-
 std::size_t rounded(std::size_t bytes, std::size_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
@@ -22,11 +20,11 @@ std::size_t rounded(std::size_t bytes, std::size_t unit) {
 
 void* allocate_lines(std::size_t bytes) {
   if (bytes == 0) return nullptr;
-  const std::size_t unit = bytes >= huge_page ? huge_page : line_bytes;
+  const std::size_t unit = bytes >= huge_page_bytes ? huge_page_bytes : line_bytes;
   void* memory = std::aligned_alloc(unit, rounded(bytes, unit));
   if (memory == nullptr)
     throw EnvironmentError(fmt::format("no memory: {:.2f} GB were refused", static_cast<double>(bytes) * 1e-9));
-  if (unit == huge_page) madvise(memory, rounded(bytes, unit), MADV_HUGEPAGE);
+  if (unit == huge_page_bytes) madvise(memory, rounded(bytes, unit), MADV_HUGEPAGE);
   std::memset(memory, 0, rounded(bytes, unit));
   return memory;
 }

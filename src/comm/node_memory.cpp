@@ -1,5 +1,7 @@
 #include "spar/comm/node_memory.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <fcntl.h>
 #include <random>
@@ -25,9 +27,30 @@ std::int64_t nonce() {
   return static_cast<std::int64_t>((static_cast<std::uint64_t>(device()) << 32) | device());
 }
 
+// Linux 6.1; older C libraries do not name it.
+constexpr int collapse_advice = 25;
+
+// Huge pages need a mapping that starts at a multiple of their size.
 std::byte* map(int descriptor, std::size_t bytes) {
-  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  if (bytes < huge_page_bytes) {
+    void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    return at == MAP_FAILED ? nullptr : static_cast<std::byte*>(at);
+  }
+  void* reserved = mmap(nullptr, bytes + huge_page_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (reserved == MAP_FAILED) return nullptr;
+  auto* begin = static_cast<std::byte*>(reserved);
+  const std::size_t before = huge_page_bytes - reinterpret_cast<std::uintptr_t>(begin) % huge_page_bytes;
+  void* at = mmap(begin + before, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0);
+  munmap(begin, before);
+  if (before < huge_page_bytes) munmap(begin + before + bytes, huge_page_bytes - before);
+  if (at == MAP_FAILED) munmap(begin + before, bytes);
   return at == MAP_FAILED ? nullptr : static_cast<std::byte*>(at);
+}
+
+bool touched(std::byte* extent) {
+  std::array<unsigned char, huge_page_bytes / 4096> resident{};
+  return mincore(extent, huge_page_bytes, resident.data()) == 0 &&
+         std::ranges::any_of(resident, [](unsigned char page) { return (page & 1U) != 0; });
 }
 
 // The ranks of `communicator` on this node.
@@ -52,6 +75,7 @@ NodeMemory::NodeMemory(const Communicator& communicator, std::size_t bytes, bool
   if (!share || communicator.size() == 1) return;
   const std::vector<int> node = ranks_of_node(communicator, communicator.handle_->comm);
   bytes += line_bytes;
+  if (bytes >= huge_page_bytes) bytes = (bytes + huge_page_bytes - 1) / huge_page_bytes * huge_page_bytes;
   int descriptor = node.size() > 1 ? memfd_create("spar", MFD_CLOEXEC) : -1;
   if (descriptor >= 0 && ftruncate(descriptor, static_cast<off_t>(bytes)) != 0) {
     close(descriptor);
@@ -89,6 +113,13 @@ void NodeMemory::open_peers(const Communicator& communicator, const std::vector<
   const auto all = communicator.allgather(static_cast<std::int64_t>(complete ? 1 : 0));
   for (const int r : node) complete = complete && all[static_cast<std::size_t>(r)] == 1;
   if (!complete) forget();
+}
+
+void NodeMemory::use_huge_pages() {
+  const Block& own = blocks_[static_cast<std::size_t>(rank_)];
+  if (own.mapping == nullptr || own.size < huge_page_bytes) return;
+  for (std::size_t at = 0; at < own.size; at += huge_page_bytes)
+    if (touched(own.mapping + at)) madvise(own.mapping + at, huge_page_bytes, collapse_advice);
 }
 
 void NodeMemory::forget() {

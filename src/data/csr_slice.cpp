@@ -24,8 +24,8 @@ GroupRange groups_of(Index rows, Index first_row, Index end_row) {
   return range;
 }
 
-std::vector<std::int64_t> CsrSlice::local_offsets() const {
-  std::vector<std::int64_t> local(offsets.size());
+LargeVector<std::int64_t> CsrSlice::local_offsets() const {
+  LargeVector<std::int64_t> local(offsets.size());
   std::transform(offsets.begin(), offsets.end(), local.begin(),
                  [&](std::int64_t offset) { return offset - offsets.front(); });
   return local;
@@ -73,7 +73,7 @@ CsrSlice read_slice(const store::ArrayFile& file, const std::string& offsets_arr
                     groups_of(rows, first_row, end_row), row);
 }
 
-void check_entries(const store::ArrayFile& file, const std::string& array, const std::vector<std::int64_t>& offsets,
+void check_entries(const store::ArrayFile& file, const std::string& array, std::span<const std::int64_t> offsets,
                    std::span<const std::uint32_t> entries, const Meaning& meaning) {
   for (std::size_t k = 0; k + 1 < offsets.size(); ++k) {
     const auto begin = static_cast<std::size_t>(offsets[k] - offsets.front());

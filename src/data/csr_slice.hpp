@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "spar/base/memory.hpp"
 #include "spar/base/types.hpp"
 #include "spar/store/array_file.hpp"
 
@@ -27,7 +28,7 @@ struct CsrSlice {
   std::vector<Index> segment_rows;    ///< where the groups begin in the entries, all 1,025; only `groups` are filled in
   Index first() const { return offsets.front(); }
   Index count() const { return offsets.back() - offsets.front(); }
-  std::vector<std::int64_t> local_offsets() const;  ///< starting at 0
+  LargeVector<std::int64_t> local_offsets() const;  ///< starting at 0
 };
 
 /// Reads and verifies the offsets of `groups`, whose rows begin at row_boundaries (1,025; only `groups` are looked at).
@@ -67,7 +68,7 @@ struct Meaning {
 };
 
 /// Checks that, or throws the "damaged" sentence. Offsets may start anywhere.
-void check_entries(const store::ArrayFile& file, const std::string& array, const std::vector<std::int64_t>& offsets,
+void check_entries(const store::ArrayFile& file, const std::string& array, std::span<const std::int64_t> offsets,
                    std::span<const std::uint32_t> entries, const Meaning& meaning);
 
 }  // namespace spar::data

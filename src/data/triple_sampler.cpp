@@ -52,10 +52,15 @@ Finders& finders() {
 
 constexpr std::size_t items_per_line = 16;
 
-// Lanes in which one of sixteen items equals `item`.
-[[gnu::always_inline]] inline WordLanes equal_lanes(const ItemId* items, ItemId item) {
-  typedef ItemId Loose __attribute__((vector_size(64), aligned(4)));
-  return (WordLanes)(*reinterpret_cast<const Loose*>(items) == item);
+// Lanes of the line around `at` in which `item` stands among the `count` items from `first` on.
+[[gnu::always_inline]] inline WordLanes equal_lanes(const ItemId* at, const ItemId* first, std::size_t count,
+                                                    ItemId item) {
+  const WordLanes place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const auto* line = reinterpret_cast<const ItemId*>(reinterpret_cast<std::uintptr_t>(at) & ~std::uintptr_t{63});
+  typedef ItemId Line __attribute__((vector_size(64), may_alias));
+  const auto same = (WordLanes)(*reinterpret_cast<const Line*>(line) == item);
+  // Before the list the difference is negative, which is large without a sign.
+  return same & (WordLanes)(place + static_cast<std::uint32_t>(line - first) < static_cast<std::uint32_t>(count));
 }
 
 [[gnu::always_inline]] inline bool any_lane(WordLanes found) {
@@ -68,19 +73,17 @@ constexpr std::size_t items_per_line = 16;
 #endif
 }
 
-// Whether an ascending list holds an item: halves without branches down to 32 items, then compares the first and the
-// last sixteen of them. Both are compared even where one would do, since a branch on the length would be guessed wrong
-// too often. Reads sixteen items where the list has fewer.
+// Whether an ascending list holds an item: halves without branches down to sixteen items, then compares the lines of
+// the first and the last of them, both even where they are one, since a branch would be guessed wrong too often. Reads
+// whole lines, and no other lines than the list's own: far away each would be waited for.
 [[gnu::always_inline]] inline bool has_item(const ItemId* first, std::size_t count, ItemId item) {
-  while (count > 2 * items_per_line) {
+  while (count > items_per_line) {
     const std::size_t half = count / 2;
     first += first[half] <= item ? half : 0;
     count -= half;
   }
-  const WordLanes place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const auto present = (WordLanes)(place < static_cast<std::uint32_t>(count));
-  const std::size_t last = std::max(count, items_per_line) - items_per_line;
-  return any_lane((equal_lanes(first, item) | equal_lanes(first + last, item)) & present);
+  return any_lane(equal_lanes(first, first, count, item) |
+                  equal_lanes(first + count - (count > 0 ? 1 : 0), first, count, item));
 }
 
 }  // namespace
@@ -131,8 +134,8 @@ void TripleSampler::begin_epoch(std::int64_t epoch) {
 
 [[gnu::always_inline]] inline bool TripleSampler::has(Index user, ItemId item) const {
   const auto list = lists_->of(user);
-  // Short lists are read beyond their end, which must not be the end of all lists.
-  const bool room = list.data() + items_per_line <= lists_->items.data() + lists_->items.size();
+  // The line of a list's end is read whole, so it must not be the last of all lists.
+  const bool room = list.data() + list.size() + items_per_line <= lists_->items.data() + lists_->items.size();
   return room ? has_item(list.data(), list.size(), item) : std::binary_search(list.begin(), list.end(), item);
 }
 
@@ -184,14 +187,15 @@ class TripleSampler::Lookahead {
     constexpr std::int64_t order_ahead = 64;
     constexpr std::int64_t offsets_ahead = 48;
     constexpr std::int64_t lists_ahead = 24;
-    constexpr auto line = static_cast<std::int64_t>(items_per_line);
     __builtin_prefetch(at(entry + order_ahead));
-    __builtin_prefetch(offsets_ + user_of(entry + offsets_ahead));
+    const std::int64_t* far = offsets_ + user_of(entry + offsets_ahead);
+    __builtin_prefetch(far);
+    __builtin_prefetch(far + 1);
     const std::int64_t* offset = offsets_ + user_of(entry + lists_ahead);
     const ItemId* list = items_ + offset[0];
     const std::int64_t count = offset[1] - offset[0];
     __builtin_prefetch(list);
-    __builtin_prefetch(list + (count > 2 * line ? count / 2 : std::min(line, count - 1)));
+    __builtin_prefetch(list + count / 2);
     __builtin_prefetch(list + count - 1);
   }
 

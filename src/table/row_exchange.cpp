@@ -141,6 +141,8 @@ void RowExchange::place_own(Set& s, std::size_t lane, std::size_t count) {
 void RowExchange::request(int set, std::span<const std::span<const Index>> wanted, Flags flags, std::int64_t step) {
   Set& s = sets_[static_cast<std::size_t>(set)];
   s.flags = flags;
+  // By then every room of a steady state has been written once.
+  if (requests_ < requests_to_settle && ++requests_ == requests_to_settle) memory_->use_huge_pages();
   // The buffers of this set's last request are free: its rows have been received since.
   id_round_->wait(step);
   collect_ids(s, wanted);

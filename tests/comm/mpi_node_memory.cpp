@@ -52,6 +52,36 @@ BOOST_AUTO_TEST_CASE(ranks_of_a_node_see_each_others_blocks_whatever_their_sizes
   world.barrier();
 }
 
+// Pages move while peers read and write; where the system has no huge pages to give, nothing moves, and the same holds.
+BOOST_AUTO_TEST_CASE(huge_pages_change_nothing_that_ranks_see_while_they_read_and_write) {
+  const auto world = comm::Communicator::world();
+  constexpr std::size_t bytes = 3 * huge_page_bytes + 4096;
+  comm::NodeMemory memory(world, bytes, true);
+  memory.use_huge_pages();
+  if (world.size() == 1) return;
+  BOOST_REQUIRE(memory.own() != nullptr);
+  // The last huge page stays untouched.
+  constexpr std::size_t used = 2 * huge_page_bytes;
+  const auto part = used / static_cast<std::size_t>(world.size());
+  const auto mine = static_cast<std::size_t>(world.rank()) * part;
+  for (std::size_t k = 0; k < used; k += 61) memory.own()[k] = sign_of(world.rank(), k);
+  world.barrier();
+  // Each rank changes its part of everybody's block, while everybody's pages move.
+  for (int r = 0; r < world.size(); ++r) {
+    if (r == world.size() / 2) memory.use_huge_pages();
+    for (std::size_t k = 0; k < part; ++k) memory.of(r)[mine + k] = sign_of(r + 1, mine + k);
+  }
+  world.barrier();
+  std::size_t wrong = 0;
+  for (int r = 0; r < world.size(); ++r) {
+    for (std::size_t k = 0; k < part * static_cast<std::size_t>(world.size()); ++k)
+      wrong += memory.of(r)[k] == sign_of(r + 1, k) ? 0 : 1;
+    wrong += memory.of(r)[used + huge_page_bytes / 2] == std::byte{0} ? 0 : 1;
+  }
+  BOOST_TEST(wrong == 0U);
+  world.barrier();
+}
+
 BOOST_AUTO_TEST_CASE(nobody_shares_where_it_is_not_wanted) {
   const auto world = comm::Communicator::world();
   comm::NodeMemory memory(world, 4096, false);

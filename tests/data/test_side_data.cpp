@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(posts_come_back_by_users_and_parts) {
       const Posts posts = read_posts(open(), part, begin, end);
       const auto [offsets, items] =
           SampleDataset::flatten(sample.base.lists[static_cast<std::size_t>(part)], begin, end);
-      BOOST_CHECK(posts.offsets == offsets);
+      BOOST_CHECK(std::ranges::equal(posts.offsets, offsets));
       BOOST_CHECK(std::ranges::equal(posts.items, items));
       BOOST_REQUIRE_EQUAL(posts.tag_offsets.size(), items.size() + 1);
       for (std::size_t p = 0; p < items.size(); ++p) {

@@ -136,6 +136,33 @@ BOOST_AUTO_TEST_CASE(negatives_are_never_in_the_list_of_their_user) {
   }
 }
 
+// Lists of every length at every place in a line, so that halves, lines and ends of all kinds occur.
+BOOST_AUTO_TEST_CASE(whether_a_user_has_an_item_is_exact_for_lists_of_every_length_and_place) {
+  constexpr Index most = 83;
+  constexpr ItemId range = 401;
+  UserLists lists;
+  std::uint32_t state = 1;
+  for (Index round = 0; round < 3; ++round) {
+    for (Index length = 0; length < most; ++length) {
+      std::set<ItemId> list;
+      while (static_cast<Index>(list.size()) < length) {
+        state = state * 1664525U + 1013904223U;
+        list.insert((state >> 8) % range);
+      }
+      lists.items.insert(lists.items.end(), list.begin(), list.end());
+      lists.offsets.push_back(static_cast<std::int64_t>(lists.items.size()));
+    }
+  }
+  const TripleSampler sampler(lists, 0, lists.users(), 0, range, 5);
+  std::size_t wrong = 0;
+  for (Index user = 0; user < lists.users(); ++user) {
+    const auto list = lists.of(user);
+    for (ItemId item = 0; item < range + 20; ++item)
+      wrong += sampler.owns(user, item) == std::binary_search(list.begin(), list.end(), item) ? 0 : 1;
+  }
+  BOOST_TEST(wrong == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(users_who_have_every_item_are_left_out_and_counted) {
   std::int64_t hopeless = 0;
   for (Index u = 0; u < users; ++u) hopeless += owns_everything(u) ? items : 0;

@@ -12,6 +12,8 @@ namespace spar {
 /// Every buffer and every padded row starts at a multiple of this many bytes (a cache line, an AVX-512 register).
 inline constexpr std::size_t line_bytes = 64;
 
+inline constexpr std::size_t huge_page_bytes = std::size_t{2} << 20;
+
 /// `bytes` of zeroed memory; from 2 MiB on, aligned to 2 MiB and advised to use huge pages (1.3 to 2 times faster
 /// random rows). Throws EnvironmentError naming the size where memory is refused.
 void* allocate_lines(std::size_t bytes);

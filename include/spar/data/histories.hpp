@@ -15,7 +15,7 @@ namespace spar::data {
 /// Sequences of consecutive users [first_user, first_user + users()), oldest first.
 struct Histories {
   Index first_user = 0;
-  std::vector<std::int64_t> offsets{0};  ///< users() + 1, starting at 0
+  LargeVector<std::int64_t> offsets{0};  ///< users() + 1, starting at 0
   LargeVector<ItemId> items;
   std::vector<std::int64_t> times;  ///< as items, not falling within a user
 

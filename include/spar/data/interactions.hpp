@@ -16,7 +16,7 @@ namespace spar::data {
 /// are distinct.
 struct UserLists {
   Index first_user = 0;
-  std::vector<std::int64_t> offsets{0};  ///< users() + 1, starting at 0
+  LargeVector<std::int64_t> offsets{0};  ///< users() + 1, starting at 0
   LargeVector<ItemId> items;
   LargeVector<ItemId> by_time{};  ///< the same, oldest first within a user; empty unless read (data/histories.hpp)
 

@@ -20,9 +20,9 @@ namespace spar::data {
 /// Posts of consecutive users [first_user, first_user + users()), by user, then by item row.
 struct Posts {
   Index first_user = 0;
-  std::vector<std::int64_t> offsets{0};      ///< users() + 1: the posts of local user k are offsets[k] .. offsets[k+1]
+  LargeVector<std::int64_t> offsets{0};      ///< users() + 1: the posts of local user k are offsets[k] .. offsets[k+1]
   LargeVector<ItemId> items;                 ///< by post; item rows, ascending within a user
-  std::vector<std::int64_t> tag_offsets{0};  ///< posts + 1: the tags of post p are tag_offsets[p] .. tag_offsets[p+1]
+  LargeVector<std::int64_t> tag_offsets{0};  ///< posts + 1: the tags of post p are tag_offsets[p] .. tag_offsets[p+1]
   LargeVector<std::uint32_t> tags;           ///< tag rows, ascending and distinct within a post, at least one
   std::vector<std::int64_t> times;           ///< as tags; empty where the file has none
 

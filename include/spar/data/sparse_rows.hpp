@@ -12,7 +12,7 @@ namespace spar::data {
 /// distinct. Bags (columns: rows of the vocabulary) and graphs (columns: rows of users) are read as this.
 struct SparseRows {
   Index first_row = 0;
-  std::vector<std::int64_t> offsets{0};  ///< rows() + 1, starting at 0
+  LargeVector<std::int64_t> offsets{0};  ///< rows() + 1, starting at 0
   LargeVector<std::uint32_t> columns;
   LargeVector<float> weights;  ///< as columns; empty where there are none (graphs)
 

@@ -255,6 +255,8 @@ class RowExchange {
   Returns returns_;
   comm::NodeRoom<comm::Mailbox> mailboxes_;  // by kind of message, in it by rank
   std::unique_ptr<comm::NodeMemory> memory_;
+  static constexpr int requests_to_settle = 4;
+  int requests_ = 0;
   std::vector<float*> row_of_contribution_;
   std::vector<const float*> row_of_slot_;
   Buffer<OwnWanted> own_wanted_;
