@@ -148,7 +148,7 @@ std::string checkpoint_lines(const RunFindings& findings) {
   return lines;
 }
 
-// The metrics of an evaluation, or the loss under attack of one metric.
+// The metrics of an evaluation, the loss under attack of one metric, or what the best classifier of a probe read.
 std::string result_phrase(const Json& object) {
   std::vector<std::string> pieces;
   if (object.contains("metrics") && object["metrics"].is_object()) {
@@ -168,6 +168,14 @@ std::string result_phrase(const Json& object) {
     for (std::size_t k = 1; k < curve.size(); ++k)
       pieces.push_back(fmt::format("{:.4f} {} {:g}", curve[k]["metrics"][metric].get<double>(),
                                    curve[k]["method"].get<std::string>(), curve[k]["epsilon"].get<double>()));
+  }
+  if (object.value("format", "") == "spar-probe") {
+    for (const auto& [attribute, found] : object.at("attributes").items()) {
+      double most = 0.0;
+      for (const auto& classifier : found.at("classifiers"))
+        most = std::max(most, classifier.at("accuracy").get<double>());
+      pieces.push_back(fmt::format("{} {:.4f}, blind {:.4f}", attribute, most, found.at("majority").get<double>()));
+    }
   }
   return fmt::format("{}", fmt::join(pieces, ", "));
 }

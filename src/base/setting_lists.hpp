@@ -12,5 +12,7 @@ std::vector<Setting> sequence_settings();
 std::vector<Setting> feature_settings();
 std::vector<Setting> autoencoder_settings();
 std::vector<Setting> penalty_settings();
+std::vector<Setting> privacy_settings();
+std::vector<Setting> train_settings();
 
 }  // namespace spar

@@ -120,12 +120,14 @@ std::vector<Setting> game_settings() {
        .kind = SettingKind::real,
        .fallback = 0.5,
        .minimum = 0,
+       .may_vary = true,
        .sentence = "Size of the perturbation",
        .origin = "own choice"},
       {.key = "adversary.weight",
        .kind = SettingKind::real,
        .fallback = 1.0,
        .minimum = 0,
+       .may_vary = true,
        .sentence = "Weight of the perturbed loss beside the clean one (lambda)",
        .origin = "own choice"},
       {.key = "adversary.scope",
@@ -169,6 +171,7 @@ std::vector<Setting> update_settings() {
        .fallback = 0.05,
        .minimum = 0,
        .exclusive_minimum = true,
+       .may_vary = true,
        .sentence = "Step size; losses are sums over the batch (mult-vae, mult-dae: means over its users)",
        .origin = "own choice"},
       {.key = "optimizer.initial_accumulator",
@@ -211,6 +214,12 @@ std::vector<Setting> update_settings() {
        .only_values = {"adam", "lazy_adam"},
        .sentence = "Added to the root of the mean of squared gradients",
        .origin = "Adam paper"},
+      {.key = "optimizer.clip_norm",
+       .kind = SettingKind::real,
+       .fallback = 0.0,
+       .minimum = 0,
+       .sentence = "Longest gradient of a step, over all rows and dense parameters; longer ones shrink to it; 0: any",
+       .origin = "own choice"},
       {.key = "sampling.negatives",
        .kind = SettingKind::text,
        .fallback = std::string("uniform"),
@@ -229,32 +238,6 @@ std::vector<Setting> update_settings() {
        .minimum = 1,
        .maximum = 1000,
        .sentence = "Negatives drawn for each positive",
-       .origin = "own choice"},
-  };
-}
-
-std::vector<Setting> train_settings() {
-  return {
-      {.key = "train.epochs",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{200},
-       .minimum = 0,
-       .role = free_role,
-       .sentence = "All epochs, pre-training included; raise it to go on",
-       .origin = "own choice"},
-      {.key = "train.batch_size",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{512},
-       .minimum = 1,
-       .maximum = 1 << 30,
-       .sentence = "Positives (of sequences and auto-encoders: users) of a step of the whole job, at any rank count",
-       .origin = "own choice"},
-      {.key = "train.seed",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{1},
-       .minimum = 0,
-       .common = true,
-       .sentence = "Fixes every random number of the training",
        .origin = "own choice"},
   };
 }
@@ -422,7 +405,7 @@ std::vector<Setting> declare_all() {
   std::vector<Setting> settings;
   for (auto declare :
        {model_settings, network_settings, feature_settings, autoencoder_settings, sequence_settings, penalty_settings,
-        game_settings, update_settings, train_settings, evaluate_settings, running_settings}) {
+        privacy_settings, game_settings, update_settings, train_settings, evaluate_settings, running_settings}) {
     for (Setting& setting : declare()) settings.push_back(std::move(setting));
   }
   return settings;

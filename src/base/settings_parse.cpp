@@ -60,7 +60,8 @@ std::optional<SettingValue> as_list(const toml::node& node, Convert convert) {
   return SettingValue(std::move(list));
 }
 
-std::optional<SettingValue> as_kind(SettingKind kind, bool may_be_auto, const toml::node& node) {
+std::optional<SettingValue> as_kind(const Setting& setting, const toml::node& node) {
+  const SettingKind kind = setting.kind;
   const auto integer = [](const toml::node& n) {
     return n.is_integer() ? std::optional(n.as_integer()->get()) : std::nullopt;
   };
@@ -71,9 +72,11 @@ std::optional<SettingValue> as_kind(SettingKind kind, bool may_be_auto, const to
     case SettingKind::flag:
       return node.is_boolean() ? std::optional<SettingValue>(node.as_boolean()->get()) : std::nullopt;
     case SettingKind::integer:
-      if (may_be_auto && text(node) == std::optional<std::string>("auto")) return SettingValue(std::string("auto"));
+      if (setting.may_be_auto && text(node) == std::optional<std::string>("auto"))
+        return SettingValue(std::string("auto"));
       return integer(node) ? std::optional<SettingValue>(*integer(node)) : std::nullopt;
     case SettingKind::real:
+      if (setting.may_vary && text(node)) return SettingValue(Schedule::parse(*text(node)).text());
       return as_real(node) ? std::optional<SettingValue>(*as_real(node)) : std::nullopt;
     case SettingKind::text:
       return text(node) ? std::optional<SettingValue>(*text(node)) : std::nullopt;
@@ -94,7 +97,7 @@ const char* kind_name(const Setting& setting) {
     case SettingKind::integer:
       return setting.may_be_auto ? "an integer or \"auto\"" : "an integer";
     case SettingKind::real:
-      return "a number";
+      return setting.may_vary ? "a number or a schedule" : "a number";
     case SettingKind::text:
       return "a text";
     case SettingKind::integers:
@@ -109,7 +112,13 @@ const char* kind_name(const Setting& setting) {
 
 /// The value of a node, checked for kind, range and choices.
 SettingValue checked(const Setting& setting, const toml::node& node, const std::string& where) {
-  const auto value = as_kind(setting.kind, setting.may_be_auto, node);
+  std::optional<SettingValue> value;
+  try {
+    value = as_kind(setting, node);
+  } catch (const UserError& error) {
+    throw UserError(fmt::format("{}: {} = {} is neither a number nor a schedule: {}", where, setting.key,
+                                node_text(node), error.what()));
+  }
   if (!value)
     throw UserError(fmt::format("{}: {} = {} has the wrong type: it must be {}", where, setting.key, node_text(node),
                                 kind_name(setting)));

@@ -64,6 +64,10 @@ std::int64_t Recipe::integer(std::string_view key) const {
 double Recipe::real(std::string_view key) const {
   return std::get<double>(value(key));
 }
+Schedule Recipe::schedule(std::string_view key) const {
+  const auto* text = std::get_if<std::string>(&value(key));
+  return text != nullptr ? Schedule::parse(*text) : Schedule(real(key));
+}
 const std::string& Recipe::text(std::string_view key) const {
   return std::get<std::string>(value(key));
 }

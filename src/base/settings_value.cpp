@@ -56,6 +56,13 @@ bool in_range(const Setting& setting, double value) {
   return !setting.maximum || value <= *setting.maximum;
 }
 
+// A schedule stays between its first and last value; one that falls towards 0 never reaches it.
+bool in_range(const Setting& setting, const std::string& schedule) {
+  const Schedule values = Schedule::parse(schedule);
+  const bool falls = schedule.starts_with("step");
+  return in_range(setting, values.first()) && (falls || in_range(setting, values.last()));
+}
+
 bool allowed(const Setting& setting, const SettingValue& value) {
   switch (setting.kind) {
     case SettingKind::flag:
@@ -65,6 +72,7 @@ bool allowed(const Setting& setting, const SettingValue& value) {
       return std::holds_alternative<std::int64_t>(value) &&
              in_range(setting, static_cast<double>(std::get<std::int64_t>(value)));
     case SettingKind::real:
+      if (const auto* text = std::get_if<std::string>(&value)) return setting.may_vary && in_range(setting, *text);
       return std::holds_alternative<double>(value) && in_range(setting, std::get<double>(value));
     case SettingKind::text:
       return std::holds_alternative<std::string>(value) &&
@@ -129,7 +137,7 @@ std::string setting_range(const Setting& setting) {
     case SettingKind::integer:
       return number_range(setting) + (setting.may_be_auto ? ", or \"auto\"" : "");
     case SettingKind::real:
-      return number_range(setting);
+      return number_range(setting) + (setting.may_vary ? ", or a schedule" : "");
     case SettingKind::integers:
     case SettingKind::reals:
       return "a list, each " + number_range(setting);

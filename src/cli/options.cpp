@@ -77,6 +77,19 @@ void declare(OptionSet& set, AttackOptions& options) {
   declare_work(set, options);
 }
 
+void declare(OptionSet& set, ProbeOptions& options) {
+  set.arguments("DIR", options.runs, "Run directories");
+  set.list("--attributes", "NAME,...", options.attributes,
+           "Attributes of users to look for; default: those that the run hides, or the data set's only one");
+  declare_checkpoint(set, options.checkpoint);
+  set.integer("--users", "N", options.users, at_least(0),
+              "Users that are read, a fixed sample where there are more; 0: all");
+  set.integer("--folds", "N", options.folds, {2, 100}, "Parts of the users; each is judged by what the others taught");
+  set.seed("--seed", options.seed, "Deals users to folds and starts the classifiers");
+  set.flag("--json", options.json, "Print one JSON object to stdout");
+  declare_work(set, options);
+}
+
 void declare(OptionSet& set, RecommendOptions& options) {
   set.argument("DIR", options.run, "A run directory");
   set.list("--users", "ID,...", options.users, "Original ids of users; default: all users");

@@ -19,6 +19,7 @@
 #include "spar/store/durable.hpp"
 #include "spar/store/run_lock.hpp"
 #include "spar/systems/item_features.hpp"
+#include "spar/systems/private_attributes.hpp"
 #include "spar/systems/run_directory.hpp"
 #include "spar/systems/start_vectors.hpp"
 #include "spar/systems/system.hpp"
@@ -100,6 +101,7 @@ void TrainingRun::read_inputs() {
     file_ = std::make_unique<store::ArrayFile>(data::open_dataset(options_.data));
     header_ = data::read_header(*file_);
     systems::resolve_features(recipe_, *file_);
+    systems::resolve_attributes(recipe_, *file_);
     const int shards = systems::resolve_shards(recipe_);
     systems::check_layout(communicator_, shards);
     layout_ = {shards, communicator_.size()};
@@ -152,6 +154,7 @@ void TrainingRun::build() {
         systems::load_start_vectors(communicator_, recipe_.text("model.init"), *file_, header_, model_);
     if (!note.empty()) progress_.line("warning: " + note);
   }
+  systems::load_attributes(communicator_, *file_, recipe_, lists_.train, model_);
   engine_ = systems::make_engine(communicator_, layout_, header_, recipe_, model_, lists_.train);
   validation_users_ = systems::choose_users(communicator_, model_.users->first_row(), model_.users->rows(),
                                             recipe_.integer("evaluate.validation_users"),
@@ -325,7 +328,7 @@ game::TrainingHooks TrainingRun::hooks() {
     if (row_.epoch > 0) show(row_.stage, row_.epoch, true);
     row_.best.reset();
     row_.metric.reset();
-    if (!stage.adversary || stage.adversary->weight == 0.0) return;
+    if (!stage.adversary || !stage.adversary->is_present()) return;
     const double epsilon = stage.adversary->perturbation.epsilon;
     if (!stage.adversary->taps.empty()) return show_taps(*stage.adversary);
     const double user = model_.users->median_norm(communicator_, layout_.shards);

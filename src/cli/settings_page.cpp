@@ -96,7 +96,19 @@ std::string settings_page() {
       "overrides any of them, "
       "`spar systems NAME --recipe` prints a full recipe. *Identity* settings are part of the experiment: a run goes "
       "on only with the same values. "
-      "*Free* settings may change when a run goes on.\n";
+      "*Free* settings may change when a run goes on.\n\n"
+      "## Schedules\n\n"
+      "Where a setting takes \"a number, or a schedule\", a text may stand for the number, and the value then follows "
+      "the step of the training, counted from its very start, pre-training included:\n\n"
+      "| text | value, with t epochs since the start and p = min(t / N, 1) |\n| --- | --- |\n"
+      "| `\"ramp A B over N epochs\"` | A + (B - A) p |\n"
+      "| `\"cosine A B over N epochs\"` | B + (A - B) (1 + cos(pi p)) / 2 |\n"
+      "| `\"exponential A B over N epochs\"` | A (B / A)^p |\n"
+      "| `\"dann B over N epochs\"` | B (2 / (1 + exp(-10 p)) - 1), of domain-adversarial training |\n"
+      "| `\"step A times F every N epochs\"` | A F^floor(t / N), F at most 1 |\n\n"
+      "`steps` may stand in place of `epochs`, and `after M epochs` (or steps) behind it: the first value then holds "
+      "until M, and t counts from there. A step's value depends on its place in the training alone, so a stopped run "
+      "goes on with the same values.\n";
   std::string table;
   for (const Setting& setting : all_settings()) {
     if (table_of(setting) != table) {

@@ -10,6 +10,7 @@ Verb synth_verb();
 Verb train_verb();
 Verb evaluate_verb();
 Verb attack_verb();
+Verb probe_verb();
 Verb recommend_verb();
 Verb export_verb();
 Verb inspect_verb();

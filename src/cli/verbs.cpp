@@ -6,8 +6,9 @@ namespace spar::cli {
 
 const std::vector<Verb>& all_verbs() {
   static const std::vector<Verb> verbs{
-      import_verb(), split_verb(), synth_verb(),   train_verb(),   evaluate_verb(), attack_verb(),     recommend_verb(),
-      export_verb(), plan_verb(),  inspect_verb(), systems_verb(), settings_verb(), completion_verb(), man_verb(),
+      import_verb(),  split_verb(),   synth_verb(),     train_verb(),      evaluate_verb(),
+      attack_verb(),  probe_verb(),   recommend_verb(), export_verb(),     plan_verb(),
+      inspect_verb(), systems_verb(), settings_verb(),  completion_verb(), man_verb(),
   };
   return verbs;
 }

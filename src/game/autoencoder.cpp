@@ -64,11 +64,6 @@ int Autoencoder::output_width() const {
   return code > 0 ? code : encoder.back();
 }
 
-double Autoencoder::beta(std::int64_t step) const {
-  if (beta_steps <= 0) return beta_cap;
-  return beta_cap * std::min(1.0, static_cast<double>(step) / static_cast<double>(beta_steps));
-}
-
 std::vector<table::DenseShape> dense_shapes(const Autoencoder& model) {
   std::vector<table::DenseShape> shapes;
   const auto bias = [&](const std::string& name, int width) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "catalogue_parts.hpp"
+#include "rates.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -68,9 +69,9 @@ int CatalogueEngine::own_rows() const {
 }
 
 void CatalogueEngine::begin_stage(const Stage& stage) {
-  adversary_.reset();
+  adversary_.begin(std::nullopt);
   perturbs_encoder_ = perturbs_decoder_ = false;
-  if (!stage.adversary || stage.adversary->weight == 0.0) return;
+  if (!stage.adversary || !stage.adversary->is_present()) return;
   const Adversary& adversary = *stage.adversary;
   if (adversary.scope != adversary::Scope::batch)
     throw UserError("adversary.scope: auto-encoders know the scope \"batch\" only");
@@ -87,7 +88,7 @@ void CatalogueEngine::begin_stage(const Stage& stage) {
   perturbs_encoder_ = has(encoder_tap) && setup_.encoder_weight != 0.0;
   perturbs_decoder_ = has(decoder_tap) && setup_.decoder_weight != 0.0;
   if (!perturbs_encoder_ && !perturbs_decoder_) return;
-  adversary_ = std::make_unique<Adversary>(adversary);
+  adversary_.begin(adversary);
   const table::Table& decoder = *setup_.tables.decoder;
   if (setup_.model.cells == LossCells::all)
     decoder_gradients_.require(static_cast<std::size_t>(decoder.rows() * decoder.shape().width()));
@@ -99,7 +100,7 @@ void CatalogueEngine::use_optimizer(const optim::OptimizerSettings& settings, st
 }
 
 std::string CatalogueEngine::second_loss_name() const {
-  if (adversary_) return "adversarial";
+  if (adversary_.in_stage()) return "adversarial";
   return setup_.model.gaussian ? "divergence" : "";
 }
 
@@ -122,6 +123,8 @@ Engine::Flags CatalogueEngine::step(Flags flags) {
     batches_.gather(step_, flags | (divergence_.empty() ? 0 : diverged_flag), batch_);
   }
   list_cells();
+  adversary_.move_to({epoch_, step_, steps()});
+  follow_rate(setup_.rate, {epoch_, step_, steps()}, *updater_);
   updater_->begin_step(step_count_ + 1);
   const auto floats = [](int rows, int width) {
     return static_cast<std::size_t>(rows) * static_cast<std::size_t>(padded(width));

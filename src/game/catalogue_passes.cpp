@@ -206,7 +206,7 @@ void CatalogueEngine::inner_backward(const Pass& pass) {
     const int in = model.input_width();
     const int first_row = batch_.rows.first_of_rank(setup_.layout, setup_.communicator->rank());
     const double mean = model.mean_over_users ? 1.0 / std::max(1, batch_.rows.rows()) : 1.0;
-    const double beta = static_cast<double>(pass.weight) * mean * model.beta(step_count_);
+    const double beta = static_cast<double>(pass.weight) * mean * model.beta.at({epoch_, step_, steps()});
     parallel_for(static_cast<int>(shards_.size()), [&](int k) {
       Shard& shard = *shards_[static_cast<std::size_t>(k)];
       const int begin = batch_.rows.begin[static_cast<std::size_t>(shard_of(k))];

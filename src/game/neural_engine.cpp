@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "neural_parts.hpp"
+#include "rates.hpp"
 #include "untouched_rows.hpp"
 #include <fmt/format.h>
 
@@ -42,6 +43,11 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
       setup.communicator->max(sources_.empty() ? 1 : sources_.front()->most_rows_per_entry());
   frozen_ = setup.model->frozen();
   SPAR_ASSERT(frozen_.size() == setup.frozen.size());
+  while (!frozen_.empty() && frozen_.back().stays_with_owner) {
+    SPAR_ASSERT(frozen_.back().follows == 0 && setup.tables.front() == setup.users);
+    staying_.insert(staying_.begin(), setup.frozen[frozen_.size() - 1]);
+    frozen_.pop_back();
+  }
   const std::size_t all_tables = setup.tables.size() + frozen_.size();
   for (std::size_t t = 0; t < all_tables; ++t) {
     exchanges_.push_back(std::make_unique<table::RowExchange>(
@@ -67,18 +73,20 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
 NeuralEngine::~NeuralEngine() = default;
 
 void NeuralEngine::begin_stage(const Stage& stage) {
-  const bool present = stage.adversary && stage.adversary->weight != 0.0;
-  adversary_ = present ? std::make_unique<Adversary>(*stage.adversary) : nullptr;
+  adversary_.begin(stage.adversary);
 }
 
 void NeuralEngine::use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) {
   updaters_.clear();
-  const auto add = [&](float rate) {
+  rates_.clear();
+  const auto add = [&](const Schedule& rate) {
+    rates_.push_back(!rate.is_zero() ? rate : !setup_.rate.is_zero() ? setup_.rate : Schedule(settings.learning_rate));
     optim::OptimizerSettings own = settings;
-    if (rate > 0.0F) own.learning_rate = rate;
+    own.learning_rate = static_cast<float>(rates_.back().first());
     updaters_.emplace_back(own);
   };
-  for (std::size_t t = 0; t < setup_.tables.size(); ++t) add(t < setup_.table_rates.size() ? setup_.table_rates[t] : 0);
+  for (std::size_t t = 0; t < setup_.tables.size(); ++t)
+    add(t < setup_.table_rates.size() ? setup_.table_rates[t] : Schedule());
   add(setup_.dense_rate);
   step_count_ = step_count;
   moved_.clear();
@@ -189,6 +197,8 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
     Stopwatch watch(seconds_.communication);
     for (auto& exchange : exchanges_) exchange->receive_rows(set, step_);
   }
+  adversary_.move_to(moment());
+  inner_steps();
   make_room();
   const bool by_owner = owners_perturb();
   for_shards([&](int k, Worker& worker) {
@@ -208,10 +218,12 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
     for (std::size_t t = 0; t < setup_.tables.size(); ++t) exchanges_[t]->push(set, pushed_[t], step_);
   }
   ++step_count_;
-  for (optim::Updater& updater : updaters_) updater.begin_step(step_count_);
+  begin_updates();
   if (more) serve(step_ + 1);
-  update_dense();
-  apply();
+  sum_gradients();
+  const float factor = clip_factor(false);
+  if (moves_dense()) update_dense(factor);
+  apply(factor);
   if (more) send_rows(step_ + 1);
   for (std::size_t k = 0; k < sources_.size(); ++k) examples_ += batch_of(static_cast<int>(k), set).examples;
   ++step_;
@@ -227,39 +239,87 @@ void NeuralEngine::check_finite(int shard) {
                               epoch_ + 1, step_);
 }
 
-void NeuralEngine::update_dense() {
-  if (setup_.dense->count() == 0) return;
-  {
-    Stopwatch watch(seconds_.communication);
-    dense_bytes_sent_ += table::sum_dense(*setup_.communicator, setup_.layout, dense_by_shard_.data(),
-                                          dense_total_.size(), dense_total_.data());
+void NeuralEngine::begin_updates() {
+  for (std::size_t k = 0; k < updaters_.size(); ++k) {
+    follow_rate(rates_[k], moment(), updaters_[k]);
+    updaters_[k].begin_step(step_count_);
   }
+}
+
+void NeuralEngine::sum_dense_gradients() {
+  Stopwatch watch(seconds_.communication);
+  dense_bytes_sent_ += table::sum_dense(*setup_.communicator, setup_.layout, dense_by_shard_.data(),
+                                        dense_total_.size(), dense_total_.data());
+}
+
+void NeuralEngine::sum_gradients() {
+  if (moves_dense()) sum_dense_gradients();
+  Stopwatch watch(seconds_.communication);
+  for (std::size_t t = 0; t < setup_.tables.size(); ++t) exchanges_[t]->finish_push(set_of(step_), pushed_[t], step_);
+}
+
+double NeuralEngine::dense_square() const {
+  return std::inner_product(dense_total_.data(), dense_total_.data() + dense_total_.size(), dense_total_.data(), 0.0,
+                            std::plus<>(),
+                            [](float a, float b) { return static_cast<double>(a) * static_cast<double>(b); });
+}
+
+// What the gradient of a step, or of the dense parameters alone, is multiplied by (Pascanu, Mikolov and Bengio, ICML
+// 2013). Squares of rows are summed by the shard that owns them, in ascending order, then along the tree; all ranks
+// have the dense ones.
+float NeuralEngine::clip_factor(bool dense_alone) const {
+  if (setup_.clip_norm <= 0.0) return 1.0F;
+  const int set = set_of(step_);
+  std::vector<double> by_shard(sources_.size());
+  const int first_shard = setup_.layout.first_shard(setup_.communicator->rank());
+  for (std::size_t t = 0; t < setup_.tables.size() && !dense_alone; ++t) {
+    table::RowExchange& exchange = *exchanges_[t];
+    const table::Table& table = *setup_.tables[t];
+    std::vector<std::pair<Index, int>> order;
+    for (int k = 0; k < exchange.touched(set); ++k) order.emplace_back(exchange.row_of(set, k), k);
+    std::sort(order.begin(), order.end());
+    for (const auto& [row, k] : order) {
+      double square = 0.0;
+      for (int c = 0; c < table.shape().width(); ++c) {
+        const float x = exchange.total(set, 0, k)[c] + (pushed_[t] != 0 ? exchange.total(set, 1, k)[c] : 0.0F);
+        square += static_cast<double>(x) * static_cast<double>(x);
+      }
+      by_shard[static_cast<std::size_t>(table.partition().part_of(table.first_row() + row) - first_shard)] += square;
+    }
+  }
+  double square = dense_alone || moves_dense() ? dense_square() : 0.0;
+  if (!dense_alone) square += comm::tree_sum(*setup_.communicator, setup_.layout.shards, by_shard, 1).front();
+  const double norm = std::sqrt(square);
+  return norm > setup_.clip_norm ? static_cast<float>(setup_.clip_norm / norm) : 1.0F;
+}
+
+void NeuralEngine::update_dense(float factor) {
   Stopwatch watch(seconds_.compute);
+  if (factor != 1.0F) {
+    for (std::size_t k = 0; k < dense_total_.size(); ++k) dense_total_.data()[k] *= factor;
+  }
   setup_.dense->update(updaters_.back(), dense_total_.data());
 }
 
-void NeuralEngine::apply() {
+void NeuralEngine::apply(float factor) {
+  Stopwatch watch(seconds_.compute);
   const int set = set_of(step_);
   for (std::size_t t = 0; t < setup_.tables.size(); ++t) {
     table::RowExchange& exchange = *exchanges_[t];
     table::Table& table = *setup_.tables[t];
     const optim::Updater& updater = updaters_[t];
-    {
-      Stopwatch watch(seconds_.communication);
-      exchange.finish_push(set, pushed_[t], step_);
-    }
-    Stopwatch watch(seconds_.compute);
     const int width = table.shape().width();
     const auto record = [&](int k) { return table.record(exchange.row_of(set, k)); };
+    // A factor of 1 changes no bit.
     if (pushed_[t] != 0) {
       updater.update_rows(exchange.touched(set), width, width, record, [&](int k) {
-        return [clean = exchange.total(set, 0, k), second = exchange.total(set, 1, k)](int c) {
-          return load_lanes(clean + c) + load_lanes(second + c);
+        return [factor, clean = exchange.total(set, 0, k), second = exchange.total(set, 1, k)](int c) {
+          return factor * (load_lanes(clean + c) + load_lanes(second + c));
         };
       });
     } else {
       updater.update_rows(exchange.touched(set), width, width, record, [&](int k) {
-        return [row = exchange.total(set, 0, k)](int c) { return load_lanes(row + c); };
+        return [factor, row = exchange.total(set, 0, k)](int c) { return factor * load_lanes(row + c); };
       });
     }
     if (!updater.moves_all_rows()) continue;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "spar/base/error.hpp"
 #include "spar/tape/operations.hpp"
 
 namespace spar::game {
@@ -13,6 +14,10 @@ tape::Var Pass<T>::rows(std::size_t table, std::size_t role) const {
 
 template struct Pass<float>;
 template struct Pass<double>;
+
+tape::Var NeuralModel::inner_loss(const Pass<float>&) const {
+  throw Bug("this model has no inner steps");
+}
 
 void NeuralModel::represent_user(const table::DenseParameters&, const float* row, float* out) const {
   std::copy_n(row, score_columns(), out);

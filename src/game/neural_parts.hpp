@@ -27,6 +27,7 @@ struct NeuralEngine::Worker {
   std::vector<tape::Var> tables;
   std::vector<tape::Var> dense;
   bool has_penalty = false;
+  NeuralBatch inner;
 };
 
 }  // namespace spar::game

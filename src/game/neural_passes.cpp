@@ -1,6 +1,8 @@
 #include "gather.hpp"
 #include "neural_parts.hpp"
+#include "rates.hpp"
 
+#include "spar/base/error.hpp"
 #include "spar/tape/operations.hpp"
 
 /// The passes of one shard over its micro-batch.
@@ -32,18 +34,31 @@ tape::Var NeuralEngine::put_rows(int shard, Worker& worker, std::size_t t, PassK
   const float* const* rows = exchanges_[t]->rows(set, shard);
   tape::Matrix<float> value =
       scattered(tape, batch_of(shard, set).rows[t].size(), shape.width(), [&](std::size_t j) { return rows[j]; });
-  value.columns = shape.dim;
+  value.columns = shape.has_bias ? shape.bias_offset() + 1 : shape.dim;
   const std::string& name = table(t).name();
   if (is_frozen(t) && (kind != PassKind::clean || !is_tapped(name))) return tape.tap(name, tape.constant(value));
   float* room = row_gradients_[t] + exchanges_[t]->rows_before(set, shard) * static_cast<std::size_t>(shape.width());
-  const tape::Matrix<float> gradient{room, value.rows, shape.dim, shape.width(), nullptr};
+  const tape::Matrix<float> gradient{room, value.rows, value.columns, shape.width(), nullptr};
   const bool adds = kind == PassKind::penalty || (kind == PassKind::perturbed && pushed_[t] == 0);
   return tape.tap(name, adds ? tape.added_parameter(value, gradient) : tape.parameter(value, gradient));
+}
+
+// Rows of the shard's own users, where they lie; the pass only reads them.
+tape::Var NeuralEngine::put_own_rows(Worker& worker, const NeuralBatch& batch, const table::Table& table) const {
+  const std::vector<Index>& rows = batch.rows.front();
+  tape::Matrix<float> value = scattered(worker.tape, rows.size(), table.shape().width(), [&](std::size_t j) {
+    const Index local = rows[j] - table.first_row();
+    SPAR_ASSERT(local >= 0 && local < table.rows());
+    return table.record(local);
+  });
+  value.columns = table.shape().dim;
+  return worker.tape.constant(value);
 }
 
 void NeuralEngine::put_dense(int shard, Worker& worker, PassKind kind) {
   worker.dense.clear();
   const bool adds = kind == PassKind::perturbed || kind == PassKind::penalty;
+  const bool rows_alone = setup_.model->inner_steps() > 0 && kind != PassKind::inner;
   float* const room = dense_by_shard_.data() + static_cast<std::size_t>(shard) * setup_.dense->gradient_floats();
   for (int k = 0; k < setup_.dense->count(); ++k) {
     const table::DenseShape& shape = setup_.dense->shape(k);
@@ -51,6 +66,10 @@ void NeuralEngine::put_dense(int shard, Worker& worker, PassKind kind) {
                                     static_cast<int>(setup_.dense->stride(k)), nullptr};
     const tape::Matrix<float> gradient{room + setup_.dense->offset(k), shape.rows, shape.columns, padded(shape.columns),
                                        nullptr};
+    if (rows_alone) {
+      worker.dense.push_back(worker.tape.constant(value));
+      continue;
+    }
     worker.dense.push_back(adds ? worker.tape.added_parameter(value, gradient)
                                 : worker.tape.parameter(value, gradient));
   }
@@ -66,6 +85,7 @@ double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
     tape.perturb(perturbed.tap, perturbed.delta);
   worker.tables.clear();
   for (std::size_t t = 0; t < exchanges_.size(); ++t) worker.tables.push_back(put_rows(shard, worker, t, kind));
+  for (const table::Table* table : staying_) worker.tables.push_back(put_own_rows(worker, batch, *table));
   put_dense(shard, worker, kind);
   tape::Var penalty;
   Pass<float> pass{.context = {tape, worker.dense}, .batch = batch, .tables = worker.tables};
@@ -73,19 +93,54 @@ double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
   pass.context.noise = {setup_.seed, Purpose::dropout, static_cast<std::uint32_t>(epoch_),
                         static_cast<std::uint32_t>(step_), 0};
   pass.context.samples = batch.samples;
+  pass.moment = moment();
   pass.share = 1.0 / setup_.layout.shards;
   pass.penalty = &penalty;
+  tape::Var second;
+  pass.second = &second;
   const tape::Var loss = setup_.model->loss(pass);
   const double value = static_cast<double>(tape.value(loss).at(0, 0));
   const bool mean = setup_.model->reduction() == Reduction::mean;
   float seed = mean ? 1.0F / static_cast<float>(examples_of_step()) : 1.0F;
   tape::Var objective = loss;
+  if (second.id >= 0) {
+    SPAR_ASSERT(!adversary_);
+    perturbed_losses_[static_cast<std::size_t>(shard)] += static_cast<double>(tape.value(second).at(0, 0));
+    objective = tape::add(tape, objective, second);
+  }
   worker.has_penalty = penalty.id >= 0;
-  if (kind == PassKind::whole && worker.has_penalty) objective = tape::add(tape, loss, penalty);
+  if (kind == PassKind::whole && worker.has_penalty) objective = tape::add(tape, objective, penalty);
   if (kind == PassKind::perturbed) seed *= static_cast<float>(adversary_->weight);
   if (kind == PassKind::penalty) objective = penalty;
   tape.backward(objective, seed);
   return value;
+}
+
+// The rows of users stand still and are those of now, so they are read where their owner has them.
+void NeuralEngine::inner_steps() {
+  const int count = setup_.model->inner_steps();
+  for (int inner = 0; inner < count; ++inner) {
+    for_shards([&](int shard, Worker& worker) { inner_pass(shard, worker, inner); });
+    sum_dense_gradients();
+    follow_rate(rates_.back(), moment(), updaters_.back());
+    updaters_.back().begin_step(step_count_ * count + inner + 1);
+    update_dense(clip_factor(true));
+  }
+}
+
+void NeuralEngine::inner_pass(int shard, Worker& worker, int inner) {
+  NeuralBatch& batch = worker.inner;
+  sources_[static_cast<std::size_t>(shard)]->draw_inner(step_, steps_, inner, batch);
+  tape::Tape<float>& tape = worker.tape;
+  tape.reset();
+  worker.tables.clear();
+  worker.tables.push_back(put_own_rows(worker, batch, *setup_.users));
+  for (const table::Table* table : staying_) worker.tables.push_back(put_own_rows(worker, batch, *table));
+  put_dense(shard, worker, PassKind::inner);
+  Pass<float> pass{.context = {tape, worker.dense}, .batch = batch, .tables = worker.tables, .moment = moment()};
+  pass.context.training = true;
+  const bool mean = setup_.model->reduction() == Reduction::mean;
+  tape.backward(setup_.model->inner_loss(pass), mean ? 1.0F / static_cast<float>(examples_of_step()) : 1.0F);
 }
 
 }  // namespace spar::game

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine_parts.hpp"
+#include "rates.hpp"
 #include "untouched_rows.hpp"
 
 #include "spar/base/error.hpp"
@@ -66,7 +67,7 @@ PairwiseEngine::PairwiseEngine(const PairwiseSetup& setup)
 PairwiseEngine::~PairwiseEngine() = default;
 
 void PairwiseEngine::set_adversary(const Adversary* adversary) {
-  adversary_ = adversary == nullptr || adversary->weight == 0.0 ? nullptr : std::make_unique<Adversary>(*adversary);
+  adversary_.begin(adversary == nullptr ? std::nullopt : std::optional(*adversary));
 }
 
 void PairwiseEngine::use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) {
@@ -227,7 +228,8 @@ PairwiseEngine::Flags PairwiseEngine::step(Flags flags) {
   }
   if (setup_.pipeline) copy_users(step_);
   // With pipeline the updater is still at the step whose gradients wait.
-  if (!setup_.pipeline && updater_) updater_->begin_step(step_count_ + 1);
+  if (!setup_.pipeline && updater_) begin_updates(step_count_ + 1, step_);
+  adversary_.move_to({epoch_, step_, steps_});
   const bool batch_scope = adversary_ && adversary_->scope == adversary::Scope::batch &&
                            adversary_->perturbation.method != adversary::Method::random;
   two_pushes_[static_cast<std::size_t>(set)] = batch_scope;
@@ -247,9 +249,15 @@ PairwiseEngine::Flags PairwiseEngine::step(Flags flags) {
   return agreed_flags_;
 }
 
+// `count`: updates since the optimiser's state was reset, this one included; `step`: whose gradients are applied.
+void PairwiseEngine::begin_updates(std::int64_t count, std::int64_t step) {
+  follow_rate(setup_.rate, {epoch_, step, steps_}, *updater_);
+  updater_->begin_step(count);
+}
+
 void PairwiseEngine::finish_previous() {
   if (!unapplied_) return;
-  if (updater_) updater_->begin_step(step_count_);
+  if (updater_) begin_updates(step_count_, step_ - 1);
   if (restored_) {
     apply_restored();
   } else {

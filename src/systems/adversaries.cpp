@@ -49,10 +49,15 @@ game::Adversary adversary_of(const Recipe& recipe, const game::NeuralModel* netw
   game::Adversary adversary;
   adversary.perturbation.method = adversary::method_of(recipe.text("adversary.method"));
   adversary.perturbation.ball = adversary::ball_of(recipe.text("adversary.ball"));
-  adversary.perturbation.epsilon = recipe.real("adversary.epsilon");
+  const auto vary = [&](const char* key, double& value, std::optional<Schedule>& schedule) {
+    const Schedule given = recipe.schedule(key);
+    value = std::max(given.first(), given.last());
+    if (!given.is_constant()) schedule = given;
+  };
+  vary("adversary.epsilon", adversary.perturbation.epsilon, adversary.epsilon_schedule);
+  vary("adversary.weight", adversary.weight, adversary.weight_schedule);
   adversary.perturbation.norm_floor = recipe.real("adversary.norm_floor");
   adversary.scope = adversary::scope_of(recipe.text("adversary.scope"));
-  adversary.weight = recipe.real("adversary.weight");
   if (network != nullptr) {
     adversary.taps = recipe.texts("network.taps");
     check_network(recipe, adversary, *network);

@@ -23,6 +23,7 @@ std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communic
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   setup.l2 = recipe.real("objective.l2");
   setup.l2_batch_mean = recipe.text("objective.l2_form") == "batch_mean";
+  setup.rate = recipe.schedule("optimizer.learning_rate");
   setup.pipeline = recipe.integer("parallel.pipeline") == 1;
   setup.node_memory = recipe.flag("parallel.node_memory");
   setup.deadline_seconds = recipe.real("parallel.deadline_seconds");
@@ -40,10 +41,13 @@ std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicat
   setup.items = model.items.get();
   setup.tables = model.tables();
   setup.dense = model.dense.get();
+  setup.rate = recipe.schedule("optimizer.learning_rate");
+  setup.clip_norm = recipe.real("optimizer.clip_norm");
   for (const auto& table : model.frozen) setup.frozen.push_back(table.get());
+  for (const auto& table : model.staying) setup.frozen.push_back(table.get());
   if (recipe.has("rates.item")) {
-    setup.table_rates = {0.0F, static_cast<float>(recipe.real("rates.item"))};
-    setup.dense_rate = static_cast<float>(recipe.real("rates.dense"));
+    setup.table_rates = {Schedule(), recipe.schedule("rates.item")};
+    setup.dense_rate = recipe.schedule("rates.dense");
   }
   setup.train = &train;
   setup.batch_size = recipe.integer("train.batch_size");
@@ -63,6 +67,7 @@ std::unique_ptr<game::Engine> catalogue_engine(const comm::Communicator& communi
   setup.tables = model.autoencoder_tables();
   setup.train = &train;
   setup.users = data.users;
+  setup.rate = recipe.schedule("optimizer.learning_rate");
   setup.batch_users = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   if (recipe.has("autoencoder.encoder_weight")) {

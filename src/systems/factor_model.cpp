@@ -142,7 +142,7 @@ optim::OptimizerSettings optimizer_of(const Recipe& recipe) {
   settings.rule = optim::Rule::sgd;
   if (counts_only(recipe)) return settings;
   settings.rule = optim::rule_of(recipe.text("optimizer.name"));
-  settings.learning_rate = static_cast<float>(recipe.real("optimizer.learning_rate"));
+  settings.learning_rate = static_cast<float>(recipe.schedule("optimizer.learning_rate").first());
   settings.initial_accumulator = static_cast<float>(recipe.real("optimizer.initial_accumulator"));
   settings.beta1 = static_cast<float>(recipe.real("optimizer.beta1"));
   settings.beta2 = static_cast<float>(recipe.real("optimizer.beta2"));
@@ -159,7 +159,7 @@ table::RowShape user_shape(const Recipe& recipe) {
 }
 
 table::RowShape item_shape(const Recipe& recipe) {
-  if (const auto network = network_of(recipe)) return {network->item_columns(), false, 0};
+  if (const auto network = network_of(recipe)) return {network->item_columns(), network->item_bias(), 0};
   if (const auto model = autoencoder_of(recipe)) return {model->output_width(), true, 0};
   table::RowShape shape = user_shape(recipe);
   shape.has_bias = !counts_only(recipe) && recipe.flag("model.item_bias");
@@ -205,10 +205,12 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
   model.dense =
       std::make_unique<table::DenseParameters>(game::make_dense(*model.network, layout, rank, optimizer, seed));
   for (const game::FrozenTable& frozen : model.network->frozen()) {
+    if (frozen.stays_with_owner && !with_state) continue;
     const Index rows = frozen.follows == 0 ? data.users : data.items;
-    model.frozen.push_back(std::make_unique<table::Table>(frozen.name, rows, layout, rank,
-                                                          table::RowShape{frozen.columns, false, 0},
-                                                          optim::OptimizerSettings{.rule = optim::Rule::sgd}));
+    auto& tables = frozen.stays_with_owner ? model.staying : model.frozen;
+    tables.push_back(std::make_unique<table::Table>(frozen.name, rows, layout, rank,
+                                                    table::RowShape{frozen.columns, false, 0},
+                                                    optim::OptimizerSettings{.rule = optim::Rule::sgd}));
   }
   return model;
 }
@@ -219,6 +221,11 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
   const bool is_autoencoder = autoencoder_of(recipe).has_value();
   if ((network || is_autoencoder) && recipe.integer("parallel.pipeline") != 0)
     throw UserError(fmt::format("parallel.pipeline = 1 is for factor models: {} takes 0", recipe.system()));
+  if (!network && recipe.real("optimizer.clip_norm") > 0.0)
+    throw UserError(
+        fmt::format("optimizer.clip_norm = {:g} needs all gradients of a step before any row moves, as "
+                    "networks have them: {} takes 0",
+                    recipe.real("optimizer.clip_norm"), recipe.system()));
   plan.optimizer = optimizer_of(recipe);
   plan.validate_every_epochs = recipe.integer("evaluate.every_epochs");
   const std::int64_t patience = plan.validate_every_epochs > 0 ? recipe.integer("evaluate.patience") : 0;

@@ -58,8 +58,7 @@ game::Autoencoder variational(const Recipe& recipe) {
   model.code = model.encoder.back();
   model.encoder.pop_back();
   model.gaussian = true;
-  model.beta_cap = recipe.real("autoencoder.beta_cap");
-  model.beta_steps = recipe.integer("autoencoder.beta_steps");
+  model.beta = recipe.schedule("autoencoder.beta");
   return model;
 }
 
@@ -71,7 +70,7 @@ SystemInfo declare_mult_vae() {
   const std::vector<SettingDefault> own{
       {"network.layers", std::vector<std::int64_t>{600, 200}, "Mult-VAE code: 600-200-600 between the wide layers"},
       {"objective.l2", 0.0, "Mult-VAE code"}};
-  info.settings.takes.insert(info.settings.takes.end(), {"autoencoder.beta_cap", "autoencoder.beta_steps"});
+  info.settings.takes.push_back("autoencoder.beta");
   info.settings.defaults.insert(info.settings.defaults.end(), own.begin(), own.end());
   info.autoencoder = variational;
   return info;

@@ -54,8 +54,8 @@ std::int64_t buffer_bytes(const Recipe& recipe, const RunPlan& plan, const table
 
 // Dense parameters, their gradients of each shard, and what frozen tables take; what networks need for the values on
 // their tapes is not in it.
-void add_network(RunPlan& plan, const game::NeuralModel& network, const Recipe& recipe, Index items, int rank_shards,
-                 std::int64_t triples_per_shard) {
+void add_network(RunPlan& plan, const game::NeuralModel& network, const Recipe& recipe, Index users, Index items,
+                 int rank_shards, std::int64_t triples_per_shard) {
   const int state = 1 + optim::state_blocks(optimizer_of(recipe).rule);
   for (const auto& parameter : network.declarations().all()) {
     const std::int64_t bytes = std::int64_t{4} * parameter.rows * padded(parameter.columns);
@@ -65,6 +65,10 @@ void add_network(RunPlan& plan, const game::NeuralModel& network, const Recipe& 
   }
   for (const game::FrozenTable& frozen : network.frozen()) {
     const std::int64_t row = std::int64_t{4} * padded(frozen.columns);
+    if (frozen.stays_with_owner) {
+      plan.tables += users * row;
+      continue;
+    }
     plan.tables += items * row;
     const std::int64_t rooms = (recipe.has("adversary.scope") ? 3 : 2) + (plan.ranks > 1 ? 1 : 0);
     plan.buffers += rooms * 2 * triples_per_shard * rank_shards * row + items * 4;
@@ -186,7 +190,7 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   plan.buffers += buffer_bytes(recipe, plan, user, item, most_shards, triples);
   const double away = ranks == 1 ? 0.0 : static_cast<double>(ranks - 1) / ranks;
   const int row_messages = recipe.has("adversary.scope") && recipe.text("adversary.scope") == "batch" ? 4 : 2;
-  if (network) add_network(plan, *network, recipe, items, most_shards, triples);
+  if (network) add_network(plan, *network, recipe, users, items, most_shards, triples);
   plan.sent_per_step = static_cast<std::int64_t>(2.0 * away * static_cast<double>(triples * most_shards) *
                                                  (8 + row_messages * item.width() * 4));
   return plan;

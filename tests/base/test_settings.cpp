@@ -151,6 +151,24 @@ BOOST_AUTO_TEST_CASE(overrides_win_over_the_file_and_take_bare_words_and_lists) 
   BOOST_TEST(parse(gamer, {"model.init=runs/a=b c"}).text("model.init") == "runs/a=b c");
 }
 
+BOOST_AUTO_TEST_CASE(a_number_that_may_vary_may_be_a_schedule_in_one_spelling) {
+  const auto recipe =
+      parse(gamer + "[adversary]\nepsilon = \"ramp  0.0 1 over 1 epoch\"\n[optimizer]\nlearning_rate = 0.02\n");
+  BOOST_TEST(recipe.schedule("adversary.epsilon").at({.epoch = 0, .step = 1, .steps = 2}) == 0.5);
+  BOOST_TEST(recipe.schedule("optimizer.learning_rate").is_constant());
+  BOOST_TEST(recipe.schedule("optimizer.learning_rate").first() == 0.02);
+  BOOST_TEST(recipe.identity().find("adversary.epsilon = \"ramp 0 1 over 1 epochs\"\n") != std::string::npos);
+  BOOST_TEST(parse(recipe.toml()).identity() == recipe.identity());
+  BOOST_TEST(parse(gamer, {"adversary.epsilon=ramp 0 1 over 1 epochs", "optimizer.learning_rate=0.02"}).identity() ==
+             recipe.identity());
+  BOOST_TEST(
+      set("adversary.epsilon=ramp -1 1 over 2 epochs") ==
+      "--set: adversary.epsilon = \"ramp -1 1 over 2 epochs\" is out of range: it must be 0 or more, or a schedule");
+  BOOST_TEST(set("optimizer.learning_rate=step 0.1 times 0.5 every 2 epochs") == "accepted");
+  BOOST_TEST(set("model.init_std=ramp 0 1 over 2 epochs") ==
+             "--set: model.init_std = \"ramp 0 1 over 2 epochs\" has the wrong type: it must be a number");
+}
+
 BOOST_AUTO_TEST_CASE(files_that_are_no_recipe_are_refused_at_their_line_and_column) {
   BOOST_TEST(refusal("system = \"gamer\"\n[train\n") ==
              "some/my.toml:2:7: not TOML: Error while parsing table header: expected ']', saw '\\n'");
@@ -197,9 +215,11 @@ BOOST_AUTO_TEST_CASE(wrong_types_ranges_and_choices_are_refused_with_what_would_
   BOOST_TEST(set("train.epochs=-1") == "--set: train.epochs = -1 is out of range: it must be 0 or more");
   BOOST_TEST(set("model.dim=5000") == "--set: model.dim = 5000 is out of range: it must be 1 to 4096");
   BOOST_TEST(set("optimizer.learning_rate=0") ==
-             "--set: optimizer.learning_rate = 0.0 is out of range: it must be above 0");
-  BOOST_TEST(set("adversary.epsilon=nan") == "--set: adversary.epsilon = nan is out of range: it must be 0 or more");
-  BOOST_TEST(set("adversary.epsilon=-0.5") == "--set: adversary.epsilon = -0.5 is out of range: it must be 0 or more");
+             "--set: optimizer.learning_rate = 0.0 is out of range: it must be above 0, or a schedule");
+  BOOST_TEST(set("adversary.epsilon=nan") ==
+             "--set: adversary.epsilon = nan is out of range: it must be 0 or more, or a schedule");
+  BOOST_TEST(set("adversary.epsilon=-0.5") ==
+             "--set: adversary.epsilon = -0.5 is out of range: it must be 0 or more, or a schedule");
   BOOST_TEST(set("adversary.scope=bach") ==
              "--set: adversary.scope = \"bach\" is not allowed: it must be one of sample, shard, batch");
   BOOST_TEST(set("parallel.shards=12") ==

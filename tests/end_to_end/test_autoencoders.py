@@ -8,7 +8,7 @@ import h5py
 from trainings import PATIENCE, Scratch, done, lines_so_far, log_of, run, settings
 
 # Widths that are no multiples of anything, so that padding and uneven shards are met.
-SMALL = {"mult-vae": settings(network__layers="[21,7]", autoencoder__beta_steps=10),
+SMALL = {"mult-vae": settings(network__layers="[21,7]", autoencoder__beta="ramp 0 0.2 over 10 steps"),
          "mult-dae": settings(network__layers="[18,13]", objective__l2=0.001),
          "cdae": settings(model__dim=11),
          "acae": settings(model__dim=11, game__pretrain_epochs=1, game__start_from="last")}
@@ -97,7 +97,7 @@ class Autoencoders(Scratch):
 
     def test_mult_vae_ranks_planted_tastes_above_popularity(self):
         self.train("popularity", "popularity")
-        self.train("mult-vae", "learned", *settings(network__layers="[64,24]", autoencoder__beta_steps=200, autoencoder__beta_cap=0.05,
+        self.train("mult-vae", "learned", *settings(network__layers="[64,24]", autoencoder__beta="ramp 0 0.05 over 200 steps",
                                                      train__batch_size=64, train__epochs=30, optimizer__learning_rate=0.003))
         values = {name: json.loads(self.metrics(name))["metrics"]["ndcg@10"] for name in ("popularity", "learned")}
         self.assertGreater(values["learned"], 1.1 * values["popularity"], values)

@@ -18,7 +18,7 @@ AutoencoderSettings one_step(AutoencoderSettings s) {
   s.batch_users = 1000;
   s.model.keep = 1.0;
   s.model.mean_over_users = false;
-  s.model.beta_steps = 0;
+  s.model.beta = Schedule(0.2);
   s.model.l2 = 0.0;
   s.optimizer = {.rule = optim::Rule::sgd, .learning_rate = 1.0F};
   return s;
@@ -142,7 +142,7 @@ BOOST_AUTO_TEST_CASE(a_step_is_the_gradient_of_the_objective_on_paper) {
                                one_step(test::cdae(LossCells::all)), one_step(observed), one_step(square)}) {
     AutoencoderGame game(alone, settings);
     test::SlowAutoencoder slow(game);
-    const double beta = settings.model.gaussian ? settings.model.beta_cap : 0.0;
+    const double beta = settings.model.gaussian ? settings.model.beta.at({}) : 0.0;
     const auto losses = game.train(0, 1);
     const double expected = slow.loss(0.0);
     BOOST_TEST(std::abs(losses[0] - expected) < 2e-6 * expected);

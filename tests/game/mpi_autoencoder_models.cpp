@@ -18,21 +18,11 @@ using test::AutoencoderSettings;
 
 BOOST_AUTO_TEST_SUITE(catalogue_models)
 
-BOOST_AUTO_TEST_CASE(beta_rises_to_its_cap_with_the_steps) {
-  game::Autoencoder model;
-  BOOST_TEST(model.beta(0) == 0.0);
-  BOOST_TEST(std::abs(model.beta(20000) - 0.1) < 1e-15);
-  BOOST_TEST(model.beta(40000) == 0.2);
-  BOOST_TEST(model.beta(1000000) == 0.2);
-  model.beta_steps = 0;
-  BOOST_TEST(model.beta(0) == 0.2);
-}
-
 BOOST_AUTO_TEST_CASE(mult_vae_without_noise_and_prior_is_an_autoencoder_with_a_linear_code) {
   const auto world = comm::Communicator::world();
   AutoencoderSettings vae = test::mult_vae();
   vae.model.code_noise = 0.0;
-  vae.model.beta_cap = 0.0;
+  vae.model.beta = Schedule(0.0);
   AutoencoderSettings dae = vae;
   dae.model.gaussian = false;
   AutoencoderGame a(world, vae);

@@ -23,6 +23,7 @@ struct AutoencoderSettings {
   optim::OptimizerSettings optimizer{.rule = optim::Rule::adam, .learning_rate = 0.01F, .epsilon = 1e-8F};
   std::optional<game::Adversary> adversary;
   double encoder_weight = 1.0;
+  Schedule rate{};
   double decoder_weight = 1.0;
   std::int64_t kept_bytes = std::int64_t{1} << 20;
 };
@@ -63,6 +64,7 @@ class AutoencoderGame {
     setup.batch_users = s.batch_users;
     setup.seed = s.seed;
     setup.kept_bytes = s.kept_bytes;
+    setup.rate = s.rate;
     setup.encoder_weight = s.encoder_weight;
     setup.decoder_weight = s.decoder_weight;
     engine = std::make_unique<game::CatalogueEngine>(setup);
@@ -153,7 +155,7 @@ inline AutoencoderSettings mult_vae() {
   s.model.decoder = {19};
   s.model.normalise = true;
   s.model.keep = 0.5;
-  s.model.beta_steps = 10;
+  s.model.beta = Schedule::parse("ramp 0 0.2 over 10 steps");
   return s;
 }
 

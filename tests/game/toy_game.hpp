@@ -55,6 +55,7 @@ struct ToySettings {
   double l2 = 0.0;
   bool l2_batch_mean = false;
   bool pipeline = false;
+  Schedule rate{};
   optim::OptimizerSettings optimizer{.rule = optim::Rule::adagrad, .learning_rate = 0.05F};
   std::optional<game::Adversary> adversary;
 };
@@ -91,6 +92,7 @@ class ToyGame {
     setup.l2 = settings.l2;
     setup.l2_batch_mean = settings.l2_batch_mean;
     setup.pipeline = settings.pipeline;
+    setup.rate = settings.rate;
     setup.deadline_seconds = 60;
     engine = std::make_unique<game::PairwiseEngine>(setup);
     engine->set_adversary(settings.adversary ? &*settings.adversary : nullptr);

@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(every_system_says_what_it_is_needs_and_scores) {
     }
   }
   BOOST_TEST((names == std::set<std::string>{"popularity", "bpr-mf", "apr", "gmf", "mlp", "neumf", "vbpr", "amr",
-                                             "sasrec", "gru4rec", "mult-vae", "mult-dae", "cdae", "acae"}));
+                                             "sasrec", "gru4rec", "mult-vae", "mult-dae", "cdae", "acae", "pat"}));
   BOOST_TEST((spar::systems::find_system("magic") == nullptr));
 }
 
@@ -132,8 +132,10 @@ BOOST_AUTO_TEST_CASE(auto_encoders_have_their_published_form_and_mirror_the_laye
   const auto vae = declared("mult-vae");
   BOOST_TEST((vae.encoder == Widths{600} && vae.code == 200 && vae.gaussian && vae.decoder == Widths{600}));
   BOOST_TEST((vae.normalise && vae.keep == 0.5 && vae.l2 == 0.0 && vae.mean_over_users));
-  BOOST_TEST(vae.beta(20000) == 0.1);
-  BOOST_TEST(vae.beta(100000) == 0.2);
+  // As the published code has it: a pace of 200,000 steps to 1, held at 0.2.
+  for (const std::int64_t step : {0, 1, 777, 20000, 39999, 40000, 100000})
+    BOOST_TEST(vae.beta.at({.epoch = 0, .step = step, .steps = 1 << 20}) ==
+               0.2 * std::min(1.0, static_cast<double>(step) / 40000.0));
   const auto deep = declared("mult-vae", {"network.layers=[40, 30, 20]"});
   BOOST_TEST((deep.encoder == Widths{40, 30} && deep.code == 20 && deep.decoder == Widths{30, 40}));
   const auto dae = declared("mult-dae");
@@ -201,7 +203,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_recipe_is_refused_with_a_proposal) {
   BOOST_TEST(refusal("apr-publishd") == "there is no recipe apr-publishd: did you mean apr-published?");
   BOOST_TEST(refusal("my-own.toml") ==
              "there is no recipe my-own.toml: give a TOML file, or one of popularity, bpr-mf, apr, gmf, mlp, neumf, "
-             "vbpr, amr, sasrec, gru4rec, mult-vae, mult-dae, cdae, acae, amr-published, apr-published");
+             "vbpr, amr, sasrec, gru4rec, mult-vae, mult-dae, cdae, acae, pat, amr-published, apr-published");
   BOOST_TEST(refusal("/") == "/ is a directory: RECIPE is a TOML file or the name of a ready recipe");
   BOOST_TEST(refusal("apr", {"adversary.epsilom=1"}) ==
              "--set: unknown setting adversary.epsilom: did you mean adversary.epsilon?");
@@ -209,7 +211,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_recipe_is_refused_with_a_proposal) {
              "--set: adversary.epsilon is no setting of bpr-mf, only of apr, amr, acae");
   BOOST_TEST(refusal("popularity", {"model.dim=8"}) ==
              "--set: model.dim is no setting of popularity, only of bpr-mf, apr, gmf, neumf, vbpr, amr, sasrec, "
-             "gru4rec, cdae, acae");
+             "gru4rec, cdae, acae, pat");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

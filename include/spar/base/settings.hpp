@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "spar/base/schedule.hpp"
+
 /// Every setting of a recipe is declared once, in settings.cpp: parsing, checking, --help, completion, the man page and
 /// the reference page come from the declaration.
 namespace spar {
@@ -28,6 +30,7 @@ struct Setting {
   std::optional<double> maximum{};     ///< inclusive
   bool exclusive_minimum = false;      ///< then minimum itself is refused
   bool may_be_auto = false;            ///< integers: the text "auto" stands for a value that is resolved later
+  bool may_vary = false;               ///< reals: a schedule (base/schedule.hpp) may stand for the number, as its text
   std::vector<std::string> choices{};  ///< of texts; empty: any
   bool (*keeps)(const SettingValue&) = nullptr;  ///< a further rule beside range and choices
   std::string rule{};                            ///< that rule and the range in words: "a power of two from 1 to 1024"
@@ -84,6 +87,8 @@ class Recipe {
   bool flag(std::string_view key) const;
   std::int64_t integer(std::string_view key) const;
   double real(std::string_view key) const;
+  /// Of a number that may vary: the schedule it follows.
+  Schedule schedule(std::string_view key) const;
   const std::string& text(std::string_view key) const;
   const std::vector<std::int64_t>& integers(std::string_view key) const;
   const std::vector<double>& reals(std::string_view key) const;

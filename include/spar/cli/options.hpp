@@ -57,6 +57,16 @@ struct AttackOptions : JudgeOptions {
   std::uint64_t seed = 1;
 };
 
+struct ProbeOptions : WorkOptions {
+  std::vector<std::string> runs;
+  std::vector<std::string> attributes;  ///< empty: those that the run hides, else the data set's only one
+  std::string checkpoint = "best";
+  std::int64_t users = 20000;  ///< at most this many, a fixed sample; 0: all
+  int folds = 5;
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+
 struct RecommendOptions : WorkOptions {
   std::string run;
   std::vector<std::string> users;  ///< original ids
@@ -90,6 +100,7 @@ struct InspectOptions {
 void declare(OptionSet& set, TrainOptions& options);
 void declare(OptionSet& set, EvaluateOptions& options);
 void declare(OptionSet& set, AttackOptions& options);
+void declare(OptionSet& set, ProbeOptions& options);
 void declare(OptionSet& set, RecommendOptions& options);
 void declare(OptionSet& set, ExportOptions& options);
 void declare(OptionSet& set, PlanOptions& options);

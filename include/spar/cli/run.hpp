@@ -10,6 +10,7 @@ namespace spar::cli {
 int run_train(const comm::Communicator& communicator, const TrainOptions& options);
 int run_evaluate(const comm::Communicator& communicator, const EvaluateOptions& options);
 int run_attack(const comm::Communicator& communicator, const AttackOptions& options);
+int run_probe(const comm::Communicator& communicator, const ProbeOptions& options);
 int run_recommend(const comm::Communicator& communicator, const RecommendOptions& options);
 int run_export(const comm::Communicator& communicator, const ExportOptions& options);
 int run_plan(const comm::Communicator& communicator, const PlanOptions& options);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "spar/base/schedule.hpp"
 #include "spar/catalogue/wide_output.hpp"
 #include "spar/table/dense_parameters.hpp"
 #include "spar/table/table.hpp"
@@ -35,18 +36,15 @@ struct Autoencoder {
   double keep = 1.0;       ///< share of the inputs that the corruption keeps, scaled by 1 / keep
   catalogue::OutputLoss loss = catalogue::OutputLoss::multinomial;
   LossCells cells = LossCells::all;
-  double negatives = 5.0;           ///< draws for each unit of n_u = sum_i x_ui (LossCells::sampled)
-  bool mean_over_users = true;      ///< the objective is the mean over the batch's users, else their sum
-  double beta_cap = 0.2;            ///< of the KL term: beta = min(beta_cap, beta_cap * step / beta_steps)
-  std::int64_t beta_steps = 40000;  ///< steps until beta is at its cap; 0: from the start
+  double negatives = 5.0;       ///< draws for each unit of n_u = sum_i x_ui (LossCells::sampled)
+  bool mean_over_users = true;  ///< the objective is the mean over the batch's users, else their sum
+  Schedule beta{0.2};           ///< weight of the KL term
   double l2 = 0.0;  ///< adds l2 * |x|^2 for every dense weight matrix and every row of items and users that the step
                     ///< moves; no bias
 
   int input_width() const { return encoder.front(); }
   /// Width of the items' output vectors.
   int output_width() const;
-  /// Weight of the KL term in a step, counted from 0.
-  double beta(std::int64_t step) const;
 };
 
 /// The replicated parameters in the order of the layers: "encoder.0.bias", "encoder.1.weights", "encoder.1.bias", ...,

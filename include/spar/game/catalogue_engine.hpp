@@ -40,6 +40,7 @@ struct CatalogueSetup {
   /// Logits of a step that are kept for the backward pass, a rank; beyond it they are computed twice. No bit depends on
   /// it.
   std::int64_t kept_bytes = std::int64_t{256} << 20;
+  Schedule rate{};  ///< the learning rate; 0: that of the optimiser's settings, unchanged
   /// Factors of Adversary::weight by tap.
   double encoder_weight = 1.0;
   double decoder_weight = 1.0;
@@ -119,7 +120,7 @@ class CatalogueEngine final : public Engine {
   std::vector<catalogue::WideOutput> outputs_;  // by worker
   std::vector<float> norms_;                    // 1 / |x_u| of own users, where inputs are normalised
   std::unique_ptr<optim::Updater> updater_;
-  std::unique_ptr<Adversary> adversary_;
+  StageAdversary adversary_;
   bool perturbs_encoder_ = false;
   bool perturbs_decoder_ = false;
 

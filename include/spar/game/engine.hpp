@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "spar/adversary/perturbation.hpp"
+#include "spar/base/schedule.hpp"
 #include "spar/optim/update.hpp"
 #include "spar/store/checkpoint.hpp"
 
@@ -17,6 +18,41 @@ struct Adversary {
   adversary::Scope scope = adversary::Scope::batch;
   double weight = 1.0;              ///< lambda; 0 leaves the adversary out, so the bits are those of the base
   std::vector<std::string> taps{};  ///< where its perturbations enter; empty: the rows of every table
+  /// What weight and epsilon follow where they change; without one they stay.
+  std::optional<Schedule> weight_schedule{};
+  std::optional<Schedule> epsilon_schedule{};
+
+  bool varies() const { return weight_schedule || epsilon_schedule; }
+  bool is_present() const { return weight != 0.0 || weight_schedule; }
+  /// As it is in a step; nothing where its weight is 0 there.
+  std::optional<Adversary> at(const Moment& moment) const {
+    Adversary now = *this;
+    if (weight_schedule) now.weight = weight_schedule->at(moment);
+    if (epsilon_schedule) now.perturbation.epsilon = epsilon_schedule->at(moment);
+    return now.weight == 0.0 ? std::nullopt : std::optional(now);
+  }
+};
+
+/// The adversary of a stage from step to step.
+class StageAdversary {
+ public:
+  void begin(const std::optional<Adversary>& adversary) {
+    stage_ = adversary && adversary->is_present() ? adversary : std::nullopt;
+    now_ = stage_;
+  }
+  void move_to(const Moment& moment) {
+    if (stage_ && stage_->varies()) now_ = stage_->at(moment);
+  }
+  /// Whether the stage has one, though its weight may be 0 now.
+  bool in_stage() const { return stage_.has_value(); }
+
+  explicit operator bool() const { return now_.has_value(); }
+  const Adversary* operator->() const { return &*now_; }
+  const Adversary& operator*() const { return *now_; }
+
+ private:
+  std::optional<Adversary> stage_;
+  std::optional<Adversary> now_;
 };
 
 /// One stage: epochs until `end_epoch` (counted from the start of the training) or until its validation stops gaining.

@@ -30,6 +30,8 @@ class BatchSource {
   virtual std::int64_t entries() const = 0;
   virtual void begin_epoch(std::int64_t epoch) = 0;
   virtual void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) = 0;
+  /// The users whose rows an inner step of the model meets: rows[0], rows of the shard's own users, which may repeat.
+  virtual void draw_inner(std::int64_t step, std::int64_t steps, int inner, NeuralBatch& batch);
   /// Examples left out in this epoch.
   virtual std::int64_t skipped() const { return 0; }
   /// Examples made of one entry, and the most distinct rows of one table for each.

@@ -26,9 +26,11 @@ struct NeuralSetup {
   const table::Table* users = nullptr;  ///< whose shards the work is cut by
   const table::Table* items = nullptr;
   std::vector<table::Table*> tables;  ///< those of a pass: users (where they have columns), items
-  std::vector<table::Table*> frozen;  ///< in the order of the model's frozen()
-  std::vector<float> table_rates;     ///< learning rates of the tables' own; 0 or none: the optimiser's
-  float dense_rate = 0.0F;            ///< the same of the dense parameters
+  std::vector<table::Table*> frozen;  ///< in the order of the model's frozen(), those that stay with their owners last
+  Schedule rate{};                    ///< the learning rate; 0: that of the optimiser's settings, unchanged
+  std::vector<Schedule> table_rates;  ///< those of the tables' own; 0 or none: as above
+  Schedule dense_rate{};              ///< the same of the dense parameters
+  double clip_norm = 0.0;             ///< longest gradient of a step, of all rows and dense parameters; 0: any
   table::DenseParameters* dense = nullptr;
   const data::UserLists* train = nullptr;  ///< this rank's users
   std::int64_t batch_size = 64;            ///< entries of a step
@@ -59,11 +61,13 @@ class NeuralEngine final : public Engine {
   std::int64_t step_count() const override { return step_count_; }
   std::vector<store::PendingRows> pending() override { return {}; }
 
-  /// Of all examples; at the perturbed point.
+  /// Of all examples; at the perturbed point, or of the model's second player.
   std::vector<double>& losses() override { return losses_; }
   std::vector<double>& second_losses() override { return perturbed_losses_; }
   std::string loss_name() const override { return "loss"; }
-  std::string second_loss_name() const override { return adversary_ ? "adversarial" : ""; }
+  std::string second_loss_name() const override {
+    return adversary_.in_stage() ? "adversarial" : setup_.model->second_loss_name();
+  }
   std::int64_t examples() const override { return examples_; }
   std::int64_t skipped() const override;
   const LoopSeconds& seconds() const override { return seconds_; }
@@ -73,7 +77,7 @@ class NeuralEngine final : public Engine {
   struct Worker;
   struct Perturbed;
   struct Perturbations;
-  enum class PassKind { whole, clean, perturbed, penalty };
+  enum class PassKind { whole, clean, perturbed, penalty, inner };
   static constexpr int sets = table::RowExchange::sets;
   static int set_of(std::int64_t step) { return static_cast<int>(step % sets); }
 
@@ -101,13 +105,23 @@ class NeuralEngine final : public Engine {
   double run_pass(int shard, Worker& worker, PassKind kind);
   tape::Var put_rows(int shard, Worker& worker, std::size_t t, PassKind kind);
   void put_dense(int shard, Worker& worker, PassKind kind);
+  tape::Var put_own_rows(Worker& worker, const NeuralBatch& batch, const table::Table& table) const;
+  void inner_steps();
+  void inner_pass(int shard, Worker& worker, int inner);
+  Moment moment() const { return {epoch_, step_, steps_}; }
+  bool moves_dense() const { return setup_.dense->count() > 0 && setup_.model->inner_steps() == 0; }
   void perturb_shard(int shard, Worker& worker);
   void perturb_tables();
   void perturb_touched(std::size_t t);
   void take_returned(int shard);
   Index noise_row(int shard, const std::string& tap, int row) const;
-  void apply();
-  void update_dense();
+  void begin_updates();
+  void sum_gradients();
+  void sum_dense_gradients();
+  double dense_square() const;
+  float clip_factor(bool dense_alone) const;
+  void apply(float factor);
+  void update_dense(float factor);
   void check_finite(int shard);
 
   NeuralSetup setup_;
@@ -120,9 +134,11 @@ class NeuralEngine final : public Engine {
   std::vector<std::unique_ptr<table::RowExchange>> exchanges_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Perturbations>> perturbations_;  // by local shard
-  std::vector<FrozenTable> frozen_;
-  std::vector<optim::Updater> updaters_;  // of each table, then of the dense parameters
-  std::unique_ptr<Adversary> adversary_;
+  std::vector<FrozenTable> frozen_;                            // those that are pulled
+  std::vector<const table::Table*> staying_;                   // the others
+  std::vector<optim::Updater> updaters_;                       // of each table, then of the dense parameters
+  std::vector<Schedule> rates_;                                // beside them
+  StageAdversary adversary_;
   std::vector<float*> row_gradients_;  // by table: room of all local shards
   std::vector<std::uint8_t> pushed_;   // by table: its clean gradients went to the owners, the second ones are apart
   Buffer<float> dense_by_shard_;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "spar/base/schedule.hpp"
 #include "spar/catalogue/pair_function.hpp"
 #include "spar/data/interactions.hpp"
 #include "spar/game/neural_batch.hpp"
@@ -22,8 +23,10 @@ struct Pass {
   tape::layers::Context<T> context;
   const NeuralBatch& batch;
   std::span<const tape::Var> tables;  ///< the distinct rows of each table, then of each frozen one, after their taps
+  Moment moment{};                    ///< the step that is made, for weights that change
   double share = 1.0;                 ///< of this shard in what counts once a step: 1 / shards
   tape::Var* penalty = nullptr;  ///< where a model leaves what its step adds to the losses unseen by adversaries, 1 x 1
+  tape::Var* second = nullptr;   ///< where a model leaves the loss of a second player, told apart in the log, 1 x 1
 
   tape::Tape<T>& tape() const { return context.tape; }
   /// examples x dim: the rows of `table` for the examples' slots in `role`.
@@ -35,6 +38,9 @@ struct FrozenTable {
   std::string name;         ///< of the table and of the tap on its rows
   std::size_t follows = 1;  ///< the table whose rows a micro-batch needs of it
   int columns = 0;
+  /// Read by the shards that own the followed rows alone, so no message ever holds a row of it. It follows table 0,
+  /// whose shards draw their own users, and stands behind those that are pulled.
+  bool stays_with_owner = false;
 };
 
 /// How the mean over a step is taken.
@@ -67,6 +73,8 @@ class NeuralModel {
   /// Columns of the rows of users and of items. 0: users have no rows; the tables of a pass then begin with items.
   virtual int user_columns() const = 0;
   virtual int item_columns() const = 0;
+  /// Whether items have a bias beside their columns, as those of factor models.
+  virtual bool item_bias() const { return false; }
   /// How many of the items' last columns start at 0 (biases), whatever the law of the others.
   virtual int zero_item_columns() const { return 0; }
   virtual std::vector<FrozenTable> frozen() const { return {}; }
@@ -78,6 +86,13 @@ class NeuralModel {
   virtual tape::Var loss(const Pass<double>& pass) const = 0;
   /// Whether a step follows the gradient of that sum or of its mean over the examples of the whole batch.
   virtual Reduction reduction() const { return Reduction::mean; }
+  /// What the log calls the loss that passes leave in `second`; no model has both that and an adversary.
+  virtual std::string second_loss_name() const { return ""; }
+  /// Steps that move the dense parameters alone, on examples of their own (BatchSource::draw_inner) and rows that stand
+  /// still, before each step, which then moves the rows alone. 0: one step moves all.
+  virtual int inner_steps() const { return 0; }
+  /// The loss that they follow, 1 x 1: of a pass whose tables are the users' rows, then what stays with their owner.
+  virtual tape::Var inner_loss(const Pass<float>& pass) const;
   /// Where perturbations may enter: "user", "item", "hidden.1" ...
   virtual std::vector<std::string> taps() const = 0;
 

@@ -37,6 +37,7 @@ struct PairwiseSetup {
   std::uint64_t seed = 1;
   double l2 = 0.0;
   bool l2_batch_mean = false;  ///< APR's regulariser: a mean over batch and columns instead of a sum over occurrences
+  Schedule rate{};             ///< the learning rate; 0: that of the optimiser's settings, unchanged
   bool pipeline = false;
   bool node_memory = true;  ///< ranks of one node read each other's rows in place
   double deadline_seconds = 600;
@@ -76,7 +77,7 @@ class PairwiseEngine final : public Engine {
   std::vector<double>& losses() override { return losses_; }
   std::vector<double>& second_losses() override { return perturbed_losses_; }
   std::string loss_name() const override { return "ranking"; }
-  std::string second_loss_name() const override { return adversary_ ? "adversarial" : ""; }
+  std::string second_loss_name() const override { return adversary_.in_stage() ? "adversarial" : ""; }
   /// Triples, and those left out because their user has every item.
   std::int64_t examples() const override { return examples_; }
   std::int64_t skipped() const override;
@@ -102,6 +103,7 @@ class PairwiseEngine final : public Engine {
   void for_shards(const std::function<void(int shard, Worker& worker)>& pass);
   void middle();
   void finish_previous();
+  void begin_updates(std::int64_t count, std::int64_t step);
   void apply(int set);
   void apply_items(int set);
   void apply_restored();
@@ -153,7 +155,7 @@ class PairwiseEngine final : public Engine {
   std::unique_ptr<table::RowExchange> exchange_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::unique_ptr<Adversary> adversary_;
+  StageAdversary adversary_;
   std::unique_ptr<optim::Updater> updater_;
   Sink sink_;
   std::vector<std::uint8_t> moved_users_;  // dense Adam: rows that the step has touched

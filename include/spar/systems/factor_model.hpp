@@ -35,6 +35,8 @@ struct FactorModel {
   std::unique_ptr<table::DenseParameters> dense{};     ///< of the network or auto-encoder
   /// Of the network: content of the data set (load_features), of which checkpoints hold nothing.
   std::vector<std::unique_ptr<table::Table>> frozen{};
+  /// Of the network, while it trains: rows that stay with their owners (load_attributes).
+  std::vector<std::unique_ptr<table::Table>> staying{};
   /// Where the model is an auto-encoder: its form, and the items' input rows; `items` are the output rows, with bias.
   std::optional<game::Autoencoder> autoencoder{};
   std::unique_ptr<table::Table> encoder{};
