@@ -49,6 +49,7 @@ class NeuralEngine final : public Engine {
   std::int64_t steps() const override { return steps_; }
   void begin_stage(const Stage& stage) override;
   void use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) override;
+  void use_sink(GradientSink sink) override { sink_ = std::move(sink); }
   void begin_epoch(std::int64_t epoch, std::int64_t first_step,
                    const std::vector<store::PendingRows>& pending) override;
   Flags step(Flags flags) override;
@@ -94,6 +95,8 @@ class NeuralEngine final : public Engine {
   }
   bool is_frozen(std::size_t t) const { return t >= setup_.tables.size(); }
   bool is_tapped(const std::string& tap) const;
+  bool is_wanted(const table::Table& table) const { return sink_.row && sink_.wants(table); }
+  bool has_gradient(std::size_t t, PassKind kind) const;
   bool owners_perturb() const;
   void for_shards(const std::function<void(int shard, Worker& worker)>& pass);
   void clean_pass(int shard, Worker& worker);
@@ -107,6 +110,7 @@ class NeuralEngine final : public Engine {
   void take_returned(int shard);
   Index noise_row(int shard, const std::string& tap, int row) const;
   void apply();
+  void hand_over();
   void update_dense();
   void check_finite(int shard);
 
@@ -123,6 +127,7 @@ class NeuralEngine final : public Engine {
   std::vector<FrozenTable> frozen_;
   std::vector<optim::Updater> updaters_;  // of each table, then of the dense parameters
   std::unique_ptr<Adversary> adversary_;
+  GradientSink sink_;
   std::vector<float*> row_gradients_;  // by table: room of all local shards
   std::vector<std::uint8_t> pushed_;   // by table: its clean gradients went to the owners, the second ones are apart
   Buffer<float> dense_by_shard_;
