@@ -23,6 +23,7 @@ constexpr std::int64_t triples_per_shard = 512;
 constexpr std::int64_t gradient_steps = 10;
 constexpr std::int64_t search_steps = 1000;
 constexpr Index ids_per_block = 65536;
+constexpr std::size_t longest_taps_in_name = 80;
 const char* const search_method = "cw";
 
 struct Point {
@@ -99,7 +100,7 @@ class AttackRun {
     for (const auto& [metric, clean] : points_.front().result.metrics) {
       if (!all && metric != run_.recipe.text("evaluate.select_by")) continue;
       text += fmt::format("{:<14}{:>9}", metric, "clean");
-      for (const double epsilon : options_.epsilon) text += fmt::format("  {:<17g}", epsilon);
+      for (const double epsilon : options_.epsilon) text += methods_.empty() ? "" : fmt::format("  {:<17g}", epsilon);
       text += "\n";
       for (const std::string& method : methods_) {
         text += fmt::format("{:<14}{:>9.4f}", method, clean.mean);
@@ -122,7 +123,10 @@ class AttackRun {
   std::string save() const {
     std::string name = fmt::format("attack-{}-{}-{}-{}", options_.split, fmt::join(options_.methods, "-"),
                                    options_.ball.empty() ? "row_l2" : options_.ball, options_.scope);
-    if (!options_.taps.empty()) name += fmt::format("-{}", fmt::join(plan_.taps, "+"));
+    if (!options_.taps.empty()) {
+      const std::string taps = fmt::format("{}", fmt::join(plan_.taps, "+"));
+      name += taps.size() <= longest_taps_in_name ? "-" + taps : fmt::format("-{}-taps", plan_.taps.size());
+    }
     if (searches_) name += fmt::format("-top{}", options_.top);
     if (!options_.push.empty()) name += "-push";
     name += ".json";
