@@ -61,18 +61,24 @@ void declare(OptionSet& set, EvaluateOptions& options) {
 
 void declare(OptionSet& set, AttackOptions& options) {
   declare_judge(set, options);
-  set.choices("--method", {"random", "fgm", "fgsm", "bim", "pgd"}, options.methods,
-              "Attacks; random noise of the same size is always shown beside them");
-  set.reals("--epsilon", "X,...", options.epsilon, {0, 1e30}, "Sizes of the perturbation");
-  set.integer("--steps", "N", options.steps, {1, 100000}, "Steps of bim and pgd");
+  set.choices("--method", {"random", "fgm", "fgsm", "bim", "pgd", "cw"}, options.methods,
+              "Attacks; random noise of the same size is shown beside all but cw");
+  set.reals("--epsilon", "X,...", options.epsilon, {0, 1e30}, "Sizes of the perturbation; cw finds its own");
+  set.integer("--steps", "N", options.steps, {1, 100000},
+              "Steps of bim and pgd (default: 10), of each search of cw (default: 1000)");
   set.real("--step-size", "X", options.step_size, {0, 1e30}, "Length of a step; default: 2.5 epsilon / steps");
   set.choice("--ball", find_setting("adversary.ball")->choices, options.ball,
              "What epsilon bounds; default: linf for fgsm, else row_l2");
   set.choice("--scope", {"batch", "data"}, options.scope,
              "The loss that is attacked: of batches, or of all training interactions at once");
-  set.choices("--taps", {"user", "item"}, options.taps, "The rows that are perturbed");
+  set.list("--taps", "TAP,...", options.taps,
+           "What is perturbed; default: as the system's own adversary does, else all trained rows");
   set.integer("--batch-size", "N", options.batch_size, at_least(0),
               "Positives of a batch in scope batch; 0: the recipe's");
+  set.integer("--top", "N", options.top, {1, 100000}, "Length of the lists that cw moves items out of or into");
+  set.text("--push", "ID", options.push,
+           "Original id of the item that cw moves into all lists; default: judged items leave their users' lists");
+  set.real("--confidence", "X", options.confidence, {0, 1e30}, "By how much cw must pass the score at the lists' end");
   set.seed("--seed", options.seed, "Fixes the attack's random numbers");
   declare_work(set, options);
 }

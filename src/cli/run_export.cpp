@@ -80,12 +80,14 @@ std::string npy_header(Index rows, int columns) {
   return header + text;
 }
 
-// Which numbers of a record go into a row of the file; an extra column of ones or of biases is for --fold-bias.
-struct Columns {
-  int first = 0;
-  int count = 0;
+// What becomes a file: rows of vectors, with a column of ones or of biases behind them for --fold-bias.
+struct Matrix {
+  table::RowBlock rows;
+  Index total_rows = 0;
   bool as_vector = false;
   enum class Extra { none, ones, bias } extra = Extra::none;
+  const float* bias = nullptr;
+  Index bias_stride = 0;
 };
 
 class Exporter {
@@ -95,24 +97,26 @@ class Exporter {
 
   void run() {
     run_ = systems::open_run(communicator_, options_.run, options_.checkpoint);
-    if (run_.model.reads_histories())
-      throw UserError(fmt::format("{}: users of {} have no vectors of their own, so there are none to export",
-                                  options_.run, run_.recipe.system()));
-    if (run_.model.autoencoder)
-      throw UserError(fmt::format("{}: {} makes a user's vector of his profile, so there are none to export",
-                                  options_.run, run_.recipe.system()));
-    if (run_.model.network)
+    if (run_.model.network && run_.model.network->pair_function(*run_.model.dense) != nullptr)
       throw UserError(fmt::format("{}: an export is vectors whose inner product is the score, which {} is not",
                                   options_.run, systems::find_system(run_.recipe.system())->score));
-    const bool has_bias = run_.model.items->shape().has_bias;
     prepare_directory();
+    // As spar recommend scores: users who are known by what they did are known by training and validation.
+    const auto lists = systems::read_run_lists(communicator_, *run_.file, run_.header, run_.model, false, false);
+    const auto scoring = run_.model.scoring(communicator_, run_.layout.shards, lists.evaluation("test", false));
+    const evaluate::Scorer& scorer = scoring.scorer;
+    const bool has_bias = scorer.item_bias != nullptr;
     const bool fold = options_.fold_bias && has_bias;
-    const int dim = run_.model.users->shape().dim;
-    write_matrix("user.npy", *run_.model.users, {0, dim, false, fold ? Columns::Extra::ones : Columns::Extra::none});
-    write_matrix("item.npy", *run_.model.items, {0, dim, false, fold ? Columns::Extra::bias : Columns::Extra::none});
+    using Extra = Matrix::Extra;
+    const int dim = scorer.users.dim;
+    write_matrix("user.npy", {scorer.users, scorer.total_users, false, fold ? Extra::ones : Extra::none});
+    write_matrix("item.npy", {scorer.items, scorer.total_items, false, fold ? Extra::bias : Extra::none,
+                              scorer.item_bias, scorer.bias_stride});
     if (has_bias && !fold)
-      write_matrix("item_bias.npy", *run_.model.items,
-                   {run_.model.items->shape().bias_offset(), 1, true, Columns::Extra::none});
+      write_matrix("item_bias.npy",
+                   {{scorer.item_bias, scorer.items.first_row, scorer.items.rows, 1, scorer.bias_stride},
+                    scorer.total_items,
+                    true});
     write_ids("user_ids.txt", "/users/ids", run_.header.users);
     write_ids("item_ids.txt", "/items/ids", run_.header.items);
     write_description(dim + (fold ? 1 : 0), has_bias && !fold);
@@ -148,20 +152,20 @@ class Exporter {
   }
 
   // Ranks send their rows to rank 0 in blocks, one after another: no rank holds a table.
-  void write_matrix(const std::string& name, const table::Table& table, const Columns& columns) {
-    const int width = columns.count + (columns.extra == Columns::Extra::none ? 0 : 1);
+  void write_matrix(const std::string& name, const Matrix& matrix) {
+    const int width = matrix.rows.dim + (matrix.extra == Matrix::Extra::none ? 0 : 1);
     std::unique_ptr<OutputFile> file;
     comm::agree(communicator_, [&] {
       if (!communicator_.is_root()) return;
       file = std::make_unique<OutputFile>(path(name));
-      file->write(npy_header(table.total_rows(), columns.as_vector ? 0 : width));
+      file->write(npy_header(matrix.total_rows, matrix.as_vector ? 0 : width));
     });
-    const auto blocks = communicator_.allgather((table.rows() + rows_per_block - 1) / rows_per_block);
+    const auto blocks = communicator_.allgather((matrix.rows.rows + rows_per_block - 1) / rows_per_block);
     std::exception_ptr failure;
     for (int rank = 0; rank < communicator_.size(); ++rank) {
       for (std::int64_t b = 0; b < blocks[static_cast<std::size_t>(rank)]; ++b) {
         std::vector<std::byte> bytes;
-        if (rank == communicator_.rank()) bytes = pack(table, columns, width, b);
+        if (rank == communicator_.rank()) bytes = pack(matrix, width, b);
         if (rank != 0 && rank == communicator_.rank()) communicator_.send(bytes, 0);
         if (rank != 0 && communicator_.is_root()) bytes = communicator_.receive(rank);
         if (!communicator_.is_root() || failure) continue;
@@ -178,16 +182,16 @@ class Exporter {
     });
   }
 
-  static std::vector<std::byte> pack(const table::Table& table, const Columns& columns, int width, std::int64_t block) {
+  static std::vector<std::byte> pack(const Matrix& matrix, int width, std::int64_t block) {
     const Index begin = block * rows_per_block;
-    const Index end = std::min(table.rows(), begin + rows_per_block);
+    const Index end = std::min(matrix.rows.rows, begin + rows_per_block);
     std::vector<float> values;
     values.reserve(static_cast<std::size_t>((end - begin) * width));
     for (Index k = begin; k < end; ++k) {
-      const float* record = table.record(k);
-      values.insert(values.end(), record + columns.first, record + columns.first + columns.count);
-      if (columns.extra == Columns::Extra::ones) values.push_back(1.0F);
-      if (columns.extra == Columns::Extra::bias) values.push_back(record[table.shape().bias_offset()]);
+      const float* row = matrix.rows.row(k);
+      values.insert(values.end(), row, row + matrix.rows.dim);
+      if (matrix.extra == Matrix::Extra::ones) values.push_back(1.0F);
+      if (matrix.extra == Matrix::Extra::bias) values.push_back(matrix.bias[k * matrix.bias_stride]);
     }
     const auto bytes = std::as_bytes(std::span(values));
     return {bytes.begin(), bytes.end()};
@@ -220,7 +224,8 @@ class Exporter {
                                      {"users", run_.header.users},
                                      {"items", run_.header.items},
                                      {"dim", dim},
-                                     {"score", has_bias ? "user . item + item_bias" : "user . item"}};
+                                     {"score", has_bias ? "user . item + item_bias" : "user . item"},
+                                     {"score_of_system", systems::find_system(run_.recipe.system())->score}};
       store::write_durably(path("export.json"), j.dump(2) + "\n");
     });
   }
@@ -233,6 +238,7 @@ class Exporter {
 }  // namespace
 
 int run_export(const comm::Communicator& communicator, const ExportOptions& options) {
+  set_threads(options.threads > 0 ? options.threads : available_processors());
   Exporter(communicator, options).run();
   if (communicator.is_root()) {
     fmt::print("wrote {}\n", options.to);

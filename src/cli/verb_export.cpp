@@ -10,8 +10,8 @@ Verb export_verb() {
   Verb verb;
   verb.name = "export";
   verb.sentence = "Write the vectors, ids and score formula of a run for other programs";
-  verb.examples = {"spar export runs/apr-ml-100k --to vectors",
-                   "spar export runs/apr-ml-100k --to vectors --fold-bias"};
+  verb.examples = {"spar export runs/apr-ml-100k --to vectors", "spar export runs/apr-ml-100k --to vectors --fold-bias",
+                   "spar export runs/mult-vae-ml-100k --to vectors"};
   verb.declare = [](OptionSet& set) {
     auto options = std::make_shared<ExportOptions>();
     declare(set, *options);

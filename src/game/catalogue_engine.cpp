@@ -124,8 +124,10 @@ Engine::Flags CatalogueEngine::step(Flags flags) {
   }
   list_cells();
   adversary_.move_to({epoch_, step_, steps()});
-  follow_rate(setup_.rate, {epoch_, step_, steps()}, *updater_);
-  updater_->begin_step(step_count_ + 1);
+  if (updater_) {
+    follow_rate(setup_.rate, {epoch_, step_, steps()}, *updater_);
+    updater_->begin_step(step_count_ + 1);
+  }
   const auto floats = [](int rows, int width) {
     return static_cast<std::size_t>(rows) * static_cast<std::size_t>(padded(width));
   };
@@ -169,6 +171,10 @@ void CatalogueEngine::list_cells() {
 
 // `sum`: scratch, a row wide. Biases are not decayed.
 void CatalogueEngine::update_row(table::Table& table, Index local_row, const float* gradient, float* sum) {
+  if (sink_.row) {
+    if (sink_.wants(table)) sink_.row(table, local_row, gradient);
+    return;
+  }
   const int width = table.shape().width();
   float* record = table.record(local_row);
   if (setup_.model.l2 != 0.0) {
@@ -187,7 +193,7 @@ void CatalogueEngine::apply_table(table::Table& table, int k, catalogue::Touched
   std::vector<float> scratch(2 * width);  // a sum, and a gradient of zeros
   for (int t = 0; t < touched.count(); ++t)
     update_row(table, first + touched.row(t), touched.gradient(t), scratch.data());
-  if (!updater_->moves_all_rows()) return;
+  if (!moves_all_rows()) return;
   for (int row = 0; row < static_cast<int>(table.partition().size(shard_of(k))); ++row) {
     if (touched.place(row) < 0) update_row(table, first + row, scratch.data() + width, scratch.data());
   }
@@ -219,7 +225,7 @@ void CatalogueEngine::apply_users() {
   const auto width = static_cast<std::size_t>(users.shape().width());
   const int first = batch_.rows.first_of_rank(setup_.layout, setup_.communicator->rank());
   std::vector<float> scratch(2 * width);
-  std::vector<std::uint8_t> moved(updater_->moves_all_rows() ? static_cast<std::size_t>(users.rows()) : 0);
+  std::vector<std::uint8_t> moved(moves_all_rows() ? static_cast<std::size_t>(users.rows()) : 0);
   for (int r = 0; r < own_rows(); ++r) {
     const Index user = batch_.users[static_cast<std::size_t>(first + r)] - users.first_row();
     update_row(users, user, user_gradients_.data() + static_cast<std::size_t>(r) * width, scratch.data());
@@ -238,6 +244,11 @@ void CatalogueEngine::apply_dense() {
                                     dense.gradient_floats(), dense_total_.data());
   }
   Stopwatch watch(seconds_.compute);
+  if (sink_.row) {
+    return dense.for_rows(dense_total_.data(), [&](table::Table& matrix, Index row, const float* gradient) {
+      if (sink_.wants(matrix)) sink_.row(matrix, row, gradient);
+    });
+  }
   const auto factor = static_cast<float>(2.0 * setup_.model.l2);
   for (int k = 0; k < dense.count() && factor != 0.0F; ++k) {
     if (is_bias(dense.shape(k).name)) continue;

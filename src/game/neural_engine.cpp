@@ -19,6 +19,7 @@ namespace {
 
 constexpr int first_tag = 16;
 constexpr int tags_per_table = 8;
+constexpr int rows_per_range = 256;
 
 }  // namespace
 
@@ -215,15 +216,21 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
   }
   {
     Stopwatch watch(seconds_.compute);
-    for (std::size_t t = 0; t < setup_.tables.size(); ++t) exchanges_[t]->push(set, pushed_[t], step_);
+    for (std::size_t t = 0; t < exchanges_.size(); ++t) {
+      if (sink_.row ? is_wanted(table(t)) : !is_frozen(t)) exchanges_[t]->push(set, pushed_[t], step_);
+    }
   }
   ++step_count_;
   begin_updates();
   if (more) serve(step_ + 1);
-  sum_gradients();
-  const float factor = clip_factor(false);
-  if (moves_dense()) update_dense(factor);
-  apply(factor);
+  if (sink_.row) {
+    hand_over();
+  } else {
+    sum_gradients();
+    const float factor = clip_factor(false);
+    if (moves_dense()) update_dense(factor);
+    apply(factor);
+  }
   if (more) send_rows(step_ + 1);
   for (std::size_t k = 0; k < sources_.size(); ++k) examples_ += batch_of(static_cast<int>(k), set).examples;
   ++step_;
@@ -326,6 +333,34 @@ void NeuralEngine::apply(float factor) {
     for (int k = 0; k < exchange.touched(set); ++k) moved_[t][static_cast<std::size_t>(exchange.row_of(set, k))] = 1;
     move_untouched_rows(table, updater, moved_[t]);
   }
+}
+
+// What the sink wants: the owners' sums of rows, and on every rank those of dense parameters.
+void NeuralEngine::hand_over() {
+  const int set = set_of(step_);
+  for (std::size_t t = 0; t < exchanges_.size(); ++t) {
+    if (!is_wanted(table(t))) continue;
+    table::RowExchange& exchange = *exchanges_[t];
+    {
+      Stopwatch watch(seconds_.communication);
+      exchange.finish_push(set, 0, step_);
+    }
+    Stopwatch watch(seconds_.compute);
+    const int touched = exchange.touched(set);
+    parallel_for((touched + rows_per_range - 1) / rows_per_range, [&](int range) {
+      for (int k = range * rows_per_range; k < std::min(touched, (range + 1) * rows_per_range); ++k)
+        sink_.row(table(t), exchange.row_of(set, k), exchange.total(set, 0, k));
+    });
+  }
+  bool any_dense = false;
+  for (int k = 0; k < setup_.dense->count(); ++k) any_dense = any_dense || is_wanted(setup_.dense->table(k));
+  if (!any_dense) return;
+  Stopwatch watch(seconds_.communication);
+  dense_bytes_sent_ += table::sum_dense(*setup_.communicator, setup_.layout, dense_by_shard_.data(),
+                                        dense_total_.size(), dense_total_.data());
+  setup_.dense->for_rows(dense_total_.data(), [&](table::Table& matrix, Index row, const float* gradient) {
+    if (is_wanted(matrix)) sink_.row(matrix, row, gradient);
+  });
 }
 
 }  // namespace spar::game

@@ -13,7 +13,7 @@ namespace spar::game {
 void NeuralEngine::clean_pass(int shard, Worker& worker) {
   const auto at = static_cast<std::size_t>(shard);
   perturbations_[at]->all.clear();
-  losses_[at] += run_pass(shard, worker, adversary_ ? PassKind::clean : PassKind::whole);
+  losses_[at] += run_pass(shard, worker, adversary_ || sink_.row ? PassKind::clean : PassKind::whole);
   check_finite(shard);
 }
 
@@ -26,7 +26,13 @@ void NeuralEngine::second_pass(int shard, Worker& worker) {
   check_finite(shard);
 }
 
-// The rows of table t. Trained ones have a gradient; frozen ones only where the adversary asks for it.
+// Trained rows have a gradient, frozen ones only where the adversary asks for it; with a sink, those that it wants.
+bool NeuralEngine::has_gradient(std::size_t t, PassKind kind) const {
+  if (sink_.row) return is_wanted(table(t));
+  return !is_frozen(t) || (kind == PassKind::clean && is_tapped(table(t).name()));
+}
+
+// The rows of table t.
 tape::Var NeuralEngine::put_rows(int shard, Worker& worker, std::size_t t, PassKind kind) {
   const int set = set_of(step_);
   tape::Tape<float>& tape = worker.tape;
@@ -36,7 +42,7 @@ tape::Var NeuralEngine::put_rows(int shard, Worker& worker, std::size_t t, PassK
       scattered(tape, batch_of(shard, set).rows[t].size(), shape.width(), [&](std::size_t j) { return rows[j]; });
   value.columns = shape.has_bias ? shape.bias_offset() + 1 : shape.dim;
   const std::string& name = table(t).name();
-  if (is_frozen(t) && (kind != PassKind::clean || !is_tapped(name))) return tape.tap(name, tape.constant(value));
+  if (!has_gradient(t, kind)) return tape.tap(name, tape.constant(value));
   float* room = row_gradients_[t] + exchanges_[t]->rows_before(set, shard) * static_cast<std::size_t>(shape.width());
   const tape::Matrix<float> gradient{room, value.rows, value.columns, shape.width(), nullptr};
   const bool adds = kind == PassKind::penalty || (kind == PassKind::perturbed && pushed_[t] == 0);
@@ -66,7 +72,7 @@ void NeuralEngine::put_dense(int shard, Worker& worker, PassKind kind) {
                                     static_cast<int>(setup_.dense->stride(k)), nullptr};
     const tape::Matrix<float> gradient{room + setup_.dense->offset(k), shape.rows, shape.columns, padded(shape.columns),
                                        nullptr};
-    if (rows_alone) {
+    if (rows_alone || (sink_.row && !is_wanted(setup_.dense->table(k)))) {
       worker.dense.push_back(worker.tape.constant(value));
       continue;
     }
@@ -89,7 +95,7 @@ double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
   put_dense(shard, worker, kind);
   tape::Var penalty;
   Pass<float> pass{.context = {tape, worker.dense}, .batch = batch, .tables = worker.tables};
-  pass.context.training = true;
+  pass.context.training = !sink_.row;
   pass.context.noise = {setup_.seed, Purpose::dropout, static_cast<std::uint32_t>(epoch_),
                         static_cast<std::uint32_t>(step_), 0};
   pass.context.samples = batch.samples;
@@ -100,10 +106,10 @@ double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
   pass.second = &second;
   const tape::Var loss = setup_.model->loss(pass);
   const double value = static_cast<double>(tape.value(loss).at(0, 0));
-  const bool mean = setup_.model->reduction() == Reduction::mean;
+  const bool mean = setup_.model->reduction() == Reduction::mean && !sink_.row;
   float seed = mean ? 1.0F / static_cast<float>(examples_of_step()) : 1.0F;
   tape::Var objective = loss;
-  if (second.id >= 0) {
+  if (second.id >= 0 && !sink_.row) {
     SPAR_ASSERT(!adversary_);
     perturbed_losses_[static_cast<std::size_t>(shard)] += static_cast<double>(tape.value(second).at(0, 0));
     objective = tape::add(tape, objective, second);
@@ -118,7 +124,7 @@ double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
 
 // The rows of users stand still and are those of now, so they are read where their owner has them.
 void NeuralEngine::inner_steps() {
-  const int count = setup_.model->inner_steps();
+  const int count = sink_.row ? 0 : setup_.model->inner_steps();
   for (int inner = 0; inner < count; ++inner) {
     for_shards([&](int shard, Worker& worker) { inner_pass(shard, worker, inner); });
     sum_dense_gradients();

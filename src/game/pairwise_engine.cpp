@@ -272,8 +272,8 @@ void PairwiseEngine::end_epoch() {
 }
 
 void PairwiseEngine::accept(table::Table& table, Index local_row, const float* gradient) {
-  if (sink_) {
-    sink_(table, local_row, gradient);
+  if (sink_.row) {
+    if (sink_.wants(table)) sink_.row(table, local_row, gradient);
   } else {
     if (updater_->moves_all_rows())
       (&table == setup_.users ? moved_users_ : moved_items_)[static_cast<std::size_t>(local_row)] = 1;
@@ -309,7 +309,7 @@ void PairwiseEngine::apply_items(int set) {
   const auto floats = static_cast<int>(setup_.items->shape().record());
   const bool combine = two_pushes_[static_cast<std::size_t>(set)] && !unapplied_summed_;
   const auto range = [&](int begin, int end) {
-    if (sink_ || updater_->moves_all_rows()) {
+    if (sink_.row || updater_->moves_all_rows()) {
       for (int t = begin; t < end; ++t) {
         if (combine) table::add_row(exchange_->total(set, 0, t), exchange_->total(set, 1, t), item_width_);
         accept(*setup_.items, exchange_->row_of(set, t), exchange_->total(set, 0, t));

@@ -40,7 +40,7 @@ const float* PairwiseEngine::user_row(const Shard& shard, std::size_t j) const {
 void PairwiseEngine::hand_over_users(const Shard& shard, tape::Tape<float>& tape, const float* gradients) {
   if (setup_.pipeline) return;
   const auto& users = shard.batches[static_cast<std::size_t>(set_of(step_))].users;
-  if (sink_ || updater_->moves_all_rows()) {
+  if (sink_.row || updater_->moves_all_rows()) {
     for (const Index user : users) {
       accept(*setup_.users, user, gradients);
       gradients += user_width_;

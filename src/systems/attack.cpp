@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <mutex>
+
+#include "attack_engine.hpp"
+#include "attack_taps.hpp"
 
 #include "spar/base/error.hpp"
 #include "spar/base/lanes.hpp"
 #include "spar/base/random.hpp"
 #include "spar/base/threads.hpp"
-#include "spar/game/pairwise_engine.hpp"
 #include "spar/table/contributions.hpp"
 
 namespace spar::systems {
@@ -19,14 +20,7 @@ namespace {
 using adversary::Ball;
 using adversary::Method;
 
-constexpr double deadline_seconds = 600;
 constexpr Index rows_per_task = 1024;
-
-std::unique_ptr<table::Table> like(const table::Table& table, const ShardLayout& layout, int rank) {
-  const optim::OptimizerSettings none{.rule = optim::Rule::sgd};
-  return std::make_unique<table::Table>(table.name(), table.total_rows(), layout, rank,
-                                        table::RowShape{table.shape().dim, table.shape().has_bias, 0}, none);
-}
 
 void for_rows(Index rows, const std::function<void(Index)>& body) {
   parallel_for(static_cast<int>((rows + rows_per_task - 1) / rows_per_task), [&](int task) {
@@ -34,14 +28,16 @@ void for_rows(Index rows, const std::function<void(Index)>& body) {
   });
 }
 
-// One table under attack: its rows, their perturbation, and the gradient of the pass.
+// One table under attack: its rows, those of the perturbed model, and rows of numbers of its tapped columns.
 struct Target {
-  const table::Table* clean = nullptr;
-  std::uint32_t number = 0;
-  std::unique_ptr<table::Table> perturbed;
-  std::unique_ptr<table::Table> delta;
-  std::unique_ptr<table::Table> gradient;
-  bool tapped = true;
+  Target(const ReplacedTable& table, const ShardLayout& layout, int rank, bool is_iterated)
+      : tap(table.tap),
+        clean(table.tap.table),
+        perturbed(table.own),
+        work(tap.is_replicated ? Partition{clean->rows(), layout.shards} : clean->partition()),
+        delta(zeros(layout, rank)) {
+    if (is_iterated) gradient = zeros(layout, rank);
+  }
 
   int width() const { return padded(clean->shape().dim); }
   int dim() const { return clean->shape().dim; }
@@ -49,8 +45,24 @@ struct Target {
   // perturbed = clean + delta, the bias as it is.
   void place(Index k) {
     float* row = perturbed->record(k);
-    std::memcpy(row, clean->record(k), static_cast<std::size_t>(clean->shape().width()) * sizeof(float));
-    if (tapped) table::add_row(row, delta->record(k), width());
+    std::memcpy(row, clean->record(k), static_cast<std::size_t>(width()) * sizeof(float));
+    table::add_row(row, delta->record(k), width());
+  }
+
+  Tap tap;
+  const table::Table* clean;
+  table::Table* perturbed;
+  Partition work;  // of its rows over the shards, for sums
+  std::unique_ptr<table::Table> delta;
+  std::unique_ptr<table::Table> gradient;  // of iterated attacks; others make delta of it where it lies
+
+ private:
+  std::unique_ptr<table::Table> zeros(const ShardLayout& layout, int rank) const {
+    const optim::OptimizerSettings none{.rule = optim::Rule::sgd};
+    const table::RowShape shape{dim(), false, 0};
+    const bool whole = tap.is_replicated;
+    return std::make_unique<table::Table>(tap.name, clean->total_rows(), whole ? ShardLayout{1, 1} : layout,
+                                          whole ? 0 : rank, shape, none);
   }
 };
 
@@ -58,9 +70,15 @@ class Attack {
  public:
   Attack(const comm::Communicator& communicator, const ShardLayout& layout, const FactorModel& model,
          const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan)
-      : communicator_(communicator), layout_(layout), plan_(plan), train_(train), total_positives_(total_positives) {
-    set(user_, *model.users, 0, plan.users);
-    set(item_, *model.items, 1, plan.items);
+      : communicator_(communicator),
+        layout_(layout),
+        plan_(plan),
+        train_(train),
+        total_positives_(total_positives),
+        moved_(model) {
+    const auto& names = plan.taps.empty() ? trained_taps(model) : plan.taps;
+    for (const ReplacedTable& table : replace_tables(moved_, layout, communicator.rank(), names))
+      targets_.emplace_back(table, layout, communicator.rank(), iterated());
   }
 
   FactorModel run() {
@@ -69,23 +87,16 @@ class Attack {
     } else if (plan_.epsilon > 0) {
       gradient_attack();
     }
-    for (Target* t : {&user_, &item_}) for_rows(t->clean->rows(), [&](Index k) { t->place(k); });
-    return {std::move(user_.perturbed), std::move(item_.perturbed)};
+    place_all();
+    return std::move(moved_);
   }
 
  private:
-  void set(Target& t, const table::Table& clean, std::uint32_t number, bool tapped) {
-    const int rank = communicator_.rank();
-    t.clean = &clean;
-    t.number = number;
-    t.tapped = tapped;
-    t.perturbed = like(clean, layout_, rank);
-    t.delta = like(clean, layout_, rank);
-    t.gradient = like(clean, layout_, rank);
-    for_rows(clean.rows(), [&](Index k) { t.place(k); });
-  }
-
   bool iterated() const { return plan_.method == AttackMethod::bim || plan_.method == AttackMethod::pgd; }
+
+  void place_all() {
+    for (Target& t : targets_) for_rows(t.clean->rows(), [&](Index k) { t.place(k); });
+  }
 
   // The steepest direction of the ball, or what the one-step method says.
   adversary::PerturbationSettings settings(double size) const {
@@ -95,20 +106,18 @@ class Attack {
   }
 
   adversary::NoiseKey key(const Target& t, Index k) const {
-    return {plan_.seed, t.number, t.clean->first_row() + k, 0, 0};
+    return {plan_.seed, t.tap.number, t.tap.first_noise_row + t.clean->first_row() + k, 0, 0};
   }
 
   // The sum of value(target, row) over all tapped rows of all ranks, along the shard tree.
   double total(const std::function<double(Target&, Index)>& value) {
     const int first = layout_.first_shard(communicator_.rank());
     std::vector<double> by_shard(static_cast<std::size_t>(layout_.shard_count(communicator_.rank())));
-    for (Target* t : {&user_, &item_}) {
-      if (!t->tapped) continue;
+    for (Target& t : targets_) {
       parallel_for(static_cast<int>(by_shard.size()), [&](int s) {
-        const Partition& p = t->clean->partition();
         double sum = 0;
-        for (Index row = p.begin(first + s); row < p.end(first + s); ++row)
-          sum += value(*t, row - t->clean->first_row());
+        for (Index row = t.work.begin(first + s); row < t.work.end(first + s); ++row)
+          sum += value(t, row - t.clean->first_row());
         by_shard[static_cast<std::size_t>(s)] += sum;
       });
     }
@@ -119,84 +128,72 @@ class Attack {
     if (s.ball != Ball::global_l2) return 0.0;
     return total([&](Target& t, Index k) {
       std::vector<float> row(static_cast<std::size_t>(t.width()));
-      adversary::direction(s, t.gradient->record(k), key(t, k), t.dim(), t.width(), row.data());
+      adversary::direction(s, gradient_of(t, k), key(t, k), t.dim(), t.width(), row.data());
       return adversary::squared_norm(row.data(), t.width());
     });
   }
 
+  float* gradient_of(Target& t, Index k) const { return (iterated() ? t.gradient : t.delta)->record(k); }
+
   void noise() {
     const auto s = settings(plan_.epsilon);
     const double squares = squares_of_directions(s);
-    for (Target* t : {&user_, &item_}) {
-      if (!t->tapped) continue;
-      for_rows(t->clean->rows(), [&](Index k) {
-        adversary::direction(s, nullptr, key(*t, k), t->dim(), t->width(), t->delta->record(k));
-        adversary::scale_to_ball(s, squares, t->width(), t->delta->record(k));
+    for (Target& t : targets_) {
+      for_rows(t.clean->rows(), [&](Index k) {
+        adversary::direction(s, nullptr, key(t, k), t.dim(), t.width(), t.delta->record(k));
+        adversary::scale_to_ball(s, squares, t.width(), t.delta->record(k));
       });
     }
   }
 
   void gradient_attack() {
-    game::PairwiseSetup setup;
-    setup.communicator = &communicator_;
-    setup.layout = layout_;
-    setup.users = user_.perturbed.get();
-    setup.items = item_.perturbed.get();
-    setup.train = &train_;
-    setup.total_positives = total_positives_;
-    setup.batch_size = plan_.batch_size;
-    setup.seed = plan_.seed;
-    setup.deadline_seconds = deadline_seconds;
-    setup.order_purpose = Purpose::attack_start;
-    setup.negative_purpose = Purpose::attack_negatives;
-    game::PairwiseEngine engine(setup);
+    const auto engine = attack_engine(communicator_, layout_, moved_, train_, total_positives_, plan_);
     if (plan_.method == AttackMethod::pgd) random_start();
     const std::int64_t passes = iterated() ? plan_.steps : 1;
     for (std::int64_t pass = 0; pass < passes; ++pass) {
-      plan_.scope == adversary::Scope::batch ? batch_pass(engine) : data_pass(engine);
+      plan_.scope == adversary::Scope::batch ? batch_pass(*engine) : data_pass(*engine);
     }
   }
 
-  // Every pass sees the same triples: epoch 0.
-  void run_epoch(game::PairwiseEngine& engine) {
-    engine.begin_epoch(0, 0);
-    while (engine.next_step() < engine.steps()) engine.step(0);
-    engine.end_epoch();
+  void use_sink(game::Engine& engine,
+                const std::function<void(Target& target, Index row, const float* gradient)>& take) {
+    engine.use_sink({.wants = [this](const table::Table& table) { return target(table) != nullptr; },
+                     .row = [this, take](table::Table& table, Index row,
+                                         const float* gradient) { take(*target(table), row, gradient); }});
   }
 
-  void data_pass(game::PairwiseEngine& engine) {
-    for (Target* t : {&user_, &item_}) {
-      for_rows(t->clean->rows(),
-               [&](Index k) { std::fill_n(t->gradient->record(k), t->clean->shape().width(), 0.0F); });
+  Target* target(const table::Table& perturbed) {
+    for (Target& t : targets_) {
+      if (t.perturbed == &perturbed) return &t;
     }
-    engine.use_sink([this](table::Table& table, Index row, const float* gradient) {
-      table::add_row(target(table).gradient->record(row), gradient, table.shape().width());
+    return nullptr;
+  }
+
+  void data_pass(game::Engine& engine) {
+    for (Target& t : targets_)
+      for_rows(t.clean->rows(), [&](Index k) { std::fill_n(gradient_of(t, k), t.width(), 0.0F); });
+    use_sink(engine, [this](Target& t, Index row, const float* gradient) {
+      table::add_row(gradient_of(t, row), gradient, t.width());
     });
-    run_epoch(engine);
+    run_pass(engine);
     const auto s = settings(iterated() ? plan_.step_size : plan_.epsilon);
     const double squares = squares_of_directions(s);
-    for (Target* t : {&user_, &item_}) {
-      if (t->tapped) for_rows(t->clean->rows(), [&](Index k) { move(*t, k, t->gradient->record(k), s, squares); });
-    }
+    for (Target& t : targets_) for_rows(t.clean->rows(), [&](Index k) { move(t, k, gradient_of(t, k), s, squares); });
     project_all();
-    for (Target* t : {&user_, &item_}) for_rows(t->clean->rows(), [&](Index k) { t->place(k); });
+    place_all();
   }
 
   // The gradient of one-step methods is that of the clean model; only iterated ones look at rows that this pass has
   // moved.
-  void batch_pass(game::PairwiseEngine& engine) {
+  void batch_pass(game::Engine& engine) {
     const auto s = settings(iterated() ? plan_.step_size : plan_.epsilon);
-    engine.use_sink([&](table::Table& table, Index row, const float* gradient) {
-      Target& t = target(table);
-      if (!t.tapped) return;
+    use_sink(engine, [this, s](Target& t, Index row, const float* gradient) {
       move(t, row, gradient, s, 0.0);
       project_row(t, row);
       if (iterated()) t.place(row);
     });
-    run_epoch(engine);
+    run_pass(engine);
   }
-
-  Target& target(const table::Table& perturbed) { return &perturbed == user_.perturbed.get() ? user_ : item_; }
 
   // delta = step (one-step methods) or delta + step.
   void move(Target& t, Index k, const float* gradient, const adversary::PerturbationSettings& s, double squares) const {
@@ -234,11 +231,10 @@ class Attack {
       norm =
           std::sqrt(total([](Target& t, Index k) { return adversary::squared_norm(t.delta->record(k), t.width()); }));
     }
-    for (Target* t : {&user_, &item_}) {
-      if (!t->tapped) continue;
-      for_rows(t->clean->rows(), [&](Index k) {
-        project_row(*t, k);
-        if (plan_.ball == Ball::global_l2) shrink(t->delta->record(k), t->width(), norm);
+    for (Target& t : targets_) {
+      for_rows(t.clean->rows(), [&](Index k) {
+        project_row(t, k);
+        if (plan_.ball == Ball::global_l2) shrink(t.delta->record(k), t.width(), norm);
       });
     }
   }
@@ -249,32 +245,31 @@ class Attack {
     auto s = settings(plan_.epsilon);
     s.method = Method::random;
     const double squares = squares_of_directions(s);
-    const double entries = static_cast<double>((user_.tapped ? user_.clean->total_rows() * user_.dim() : 0) +
-                                               (item_.tapped ? item_.clean->total_rows() * item_.dim() : 0));
-    for (Target* t : {&user_, &item_}) {
-      if (!t->tapped) continue;
-      for_rows(t->clean->rows(), [&](Index k) {
-        float* delta = t->delta->record(k);
-        const auto row = static_cast<std::uint64_t>(t->clean->first_row() + k);
+    double entries = 0;
+    for (const Target& t : targets_) entries += static_cast<double>(t.clean->total_rows()) * t.dim();
+    for (Target& t : targets_) {
+      for_rows(t.clean->rows(), [&](Index k) {
+        float* delta = t.delta->record(k);
+        const auto row = static_cast<std::uint64_t>(key(t, k).row);
         const auto uniform = [&](std::uint32_t c) {
           return unit(word64(stream.block(static_cast<std::uint32_t>(row),
-                                          static_cast<std::uint32_t>(row >> 32) | (t->number << 24), c, 1),
+                                          static_cast<std::uint32_t>(row >> 32) | (t.tap.number << 24), c, 1),
                              0));
         };
         if (plan_.ball == Ball::linf) {
-          for (int c = 0; c < t->dim(); ++c)
+          for (int c = 0; c < t.dim(); ++c)
             delta[c] = static_cast<float>(plan_.epsilon * (2 * uniform(static_cast<std::uint32_t>(c)) - 1));
           return;
         }
-        adversary::direction(s, nullptr, key(*t, k), t->dim(), t->width(), delta);
-        adversary::scale_to_ball(s, squares, t->width(), delta);
+        adversary::direction(s, nullptr, key(t, k), t.dim(), t.width(), delta);
+        adversary::scale_to_ball(s, squares, t.width(), delta);
         const bool global = plan_.ball == Ball::global_l2;
         const double u = global ? unit(word64(stream.block(0, 0, 0, 2), 0)) : uniform(0);
-        const auto factor = static_cast<float>(std::pow(u, 1.0 / (global ? entries : t->dim())));
-        for (int c = 0; c < t->width(); ++c) delta[c] *= factor;
+        const auto factor = static_cast<float>(std::pow(u, 1.0 / (global ? entries : t.dim())));
+        for (int c = 0; c < t.width(); ++c) delta[c] *= factor;
       });
     }
-    for (Target* t : {&user_, &item_}) for_rows(t->clean->rows(), [&](Index k) { t->place(k); });
+    place_all();
   }
 
   const comm::Communicator& communicator_;
@@ -282,8 +277,8 @@ class Attack {
   AttackPlan plan_;
   const data::UserLists& train_;
   std::int64_t total_positives_;
-  Target user_;
-  Target item_;
+  FactorModel moved_;
+  std::vector<Target> targets_;
 };
 
 }  // namespace
@@ -302,6 +297,17 @@ FactorModel perturbed_model(const comm::Communicator& communicator, const ShardL
     throw UserError("a global ball spans all rows, so it needs --scope data; scope batch takes row_l2 and linf");
   }
   return Attack(communicator, layout, model, train, total_positives, plan).run();
+}
+
+double attacked_loss(const comm::Communicator& communicator, const ShardLayout& layout, const FactorModel& model,
+                     const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan) {
+  FactorModel read = model;
+  const auto engine = attack_engine(communicator, layout, read, train, total_positives, plan);
+  const auto taps = taps_of(model);
+  engine->use_sink({.wants = [&](const table::Table& table) { return &table == taps.front().table; },
+                    .row = [](table::Table&, Index, const float*) {}});
+  run_pass(*engine);
+  return comm::tree_sum(communicator, layout.shards, engine->losses(), 1).front();
 }
 
 }  // namespace spar::systems

@@ -68,6 +68,10 @@ Var VbprModel::scores(const game::Pass<T>& pass, Var users, Var items) const {
   return tape::add(tape, products, tape::slice_columns(tape, items, user_columns(), 1));
 }
 
+Var VbprModel::pair_scores(const game::Pass<float>& pass) const {
+  return scores(pass, pass.rows(0, 0), tape::gather(pass.tape(), items(pass), pass.batch.slots[1]));
+}
+
 // `counts`: n x 1, 0 for triples that count nothing; without an id, all count.
 template <class T>
 Var VbprModel::penalty(const game::Pass<T>& pass, Var users, Var positives, Var negatives, Var counts) const {

@@ -29,7 +29,7 @@ struct VbprSettings {
   bool cold_negatives = true;  ///< false: triples whose negative occurs in no training interaction count nothing
 };
 
-class VbprModel final : public game::NeuralModelOf<VbprModel> {
+class VbprModel final : public game::NeuralModelOf<VbprModel>, public game::DescribedModel {
  public:
   explicit VbprModel(const VbprSettings& settings);
 
@@ -42,6 +42,9 @@ class VbprModel final : public game::NeuralModelOf<VbprModel> {
                                             Index total_items, std::uint64_t seed) const override;
   game::Reduction reduction() const override { return game::Reduction::sum; }
   std::vector<std::string> taps() const override { return {"user", "item", "item_features"}; }
+  const game::DescribedModel* described() const override { return this; }
+  std::vector<std::string> inputs() const override { return {"item_features"}; }
+  tape::Var pair_scores(const game::Pass<float>& pass) const override;
   template <class T>
   tape::Var build(const game::Pass<T>& pass) const;
 

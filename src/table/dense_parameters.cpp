@@ -65,6 +65,12 @@ int DenseParameters::find(const std::string& name) const {
   throw Bug("there is no dense parameter " + name);
 }
 
+void DenseParameters::for_rows(const float* gradient, const std::function<void(Table&, Index, const float*)>& visit) {
+  for (int k = 0; k < count(); ++k) {
+    for (Index r = 0; r < shape(k).rows; ++r) visit(table(k), r, gradient + offset(k) + r * table(k).shape().width());
+  }
+}
+
 void DenseParameters::update(const optim::Updater& updater, const float* gradient) {
   for (int k = 0; k < count(); ++k) {
     Table& matrix = table(k);

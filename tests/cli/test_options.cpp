@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(attack) {
        "1024", "--seed",   "7",       "--split",   "test",  "--json"});
   BOOST_TEST((options.methods == std::vector<std::string>{"fgm", "pgd"}));
   BOOST_TEST((options.epsilon == std::vector<double>{0.5, 1}));
-  BOOST_TEST(options.steps == 20);
+  BOOST_TEST(options.steps.value() == 20);
   BOOST_TEST(options.step_size.value() == 0.1);
   BOOST_TEST(options.ball == "linf");
   BOOST_TEST(options.scope == "batch");
@@ -88,8 +88,15 @@ BOOST_AUTO_TEST_CASE(attack) {
   BOOST_TEST(options.json);
   BOOST_TEST(
       refusal<spar::cli::AttackOptions>({"a", "--epsilon", "-1"}).starts_with("spar try --epsilon -1: it must be 0"));
-  BOOST_TEST(refusal<spar::cli::AttackOptions>({"a", "--taps", "hidden.1"}) ==
-             "spar try --taps hidden.1: it must be one of user, item");
+  const auto search = parse<spar::cli::AttackOptions>(
+      {"a", "--method", "cw", "--taps", "item_features", "--top", "20", "--push", "i7", "--confidence", "0.2"});
+  BOOST_TEST((search.methods == std::vector<std::string>{"cw"}));
+  BOOST_TEST((search.taps == std::vector<std::string>{"item_features"}));
+  BOOST_TEST(search.top == 20);
+  BOOST_TEST(search.push == "i7");
+  BOOST_TEST(search.confidence == 0.2);
+  BOOST_TEST(!search.steps.has_value());
+  BOOST_TEST(parse<spar::cli::AttackOptions>({"a"}).taps.empty());
 }
 
 BOOST_AUTO_TEST_CASE(recommend_export_plan_inspect) {

@@ -5,7 +5,7 @@ import signal
 import unittest
 
 import h5py
-from trainings import PATIENCE, Scratch, done, lines_so_far, log_of, run, settings
+from trainings import PATIENCE, Scratch, done, lines_so_far, log_of, settings
 
 # Widths that are no multiples of anything, so that padding and uneven shards are met.
 SMALL = {"mult-vae": settings(network__layers="[21,7]", autoencoder__beta="ramp 0 0.2 over 10 steps"),
@@ -101,16 +101,6 @@ class Autoencoders(Scratch):
                                                      train__batch_size=64, train__epochs=30, optimizer__learning_rate=0.003))
         values = {name: json.loads(self.metrics(name))["metrics"]["ndcg@10"] for name in ("popularity", "learned")}
         self.assertGreater(values["learned"], 1.1 * values["popularity"], values)
-
-    def test_what_needs_vectors_of_users_says_that_there_are_none(self):
-        self.train("mult-vae", "tiny", *SMALL["mult-vae"], *settings(train__epochs=1))
-        result = run("export", self.place("tiny"), "--to", self.place("vectors"), ranks=2)
-        self.assertEqual((result.returncode, result.stderr),
-                         (2, f"spar: error: {self.place('tiny')}: mult-vae makes a user's vector of his profile, so there are none to export\n"))
-        result = run("attack", self.place("tiny"), ranks=2)
-        self.assertEqual((result.returncode, result.stderr),
-                         (2, f"spar: error: {self.place('tiny')}: spar attack moves the vectors of factor models (bpr-mf, apr); "
-                             "mult-vae is an auto-encoder\n"))
 
     def test_a_plan_says_what_a_checkpoint_takes(self):
         for system, small in SMALL.items():

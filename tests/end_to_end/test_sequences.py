@@ -86,17 +86,13 @@ class Sequences(Scratch):
         self.assertGreater(found["gru4rec"], 0.95)
         self.assertLess(found["bpr-mf"], 0.6)
 
-    def test_data_without_times_and_an_export_get_one_sentence(self):
+    def test_data_without_times_get_one_sentence(self):
         for more in ([], ["--dry-run"]):
             result = run("train", "sasrec", "--data", self.untimed, "--run", self.place("none"), *more, ranks=2)
             self.assertEqual(result.returncode, 2)
             self.assertEqual(result.stderr, f"spar: error: {self.untimed} has no times, so the order of a user's interactions is not known: "
                              "import it with a time column, or with --ordered where the lines stand oldest first\n")
             self.assertFalse(self.place("none").exists())
-        self.train("sasrec", "tiny", *SMALL, *settings(train__epochs=1))
-        result = run("export", self.place("tiny"), "--to", self.place("vectors"), ranks=2)
-        self.assertEqual((result.returncode, result.stderr),
-                         (2, f"spar: error: {self.place('tiny')}: users of sasrec have no vectors of their own, so there are none to export\n"))
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ class WrongInput(unittest.TestCase):
         for verb in ("evaluate", "attack"):
             self.refused("FOLDER/norun: there is no such run directory", verb, trained, self.folder / "norun")
         shutil.rmtree(trained)
-        self.refused("spar attack --method pdg: it must be one of random, fgm, fgsm, bim, pgd", "attack", self.folder, "--method", "pdg")
+        self.refused("spar attack --method pdg: it must be one of random, fgm, fgsm, bim, pgd, cw", "attack", self.folder, "--method", "pdg")
 
     def test_a_user_that_the_data_set_lacks(self):
         place = self.folder / "asked"

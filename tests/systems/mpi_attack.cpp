@@ -96,12 +96,11 @@ BOOST_AUTO_TEST_CASE(only_tapped_tables_move_and_biases_never) {
   const Trained trained(world);
   const Rows clean = rows_of(world, trained.model);
   for (AttackPlan plan : all_plans(0.5)) {
-    plan.items = false;
+    plan.taps = {"user"};
     const Rows users_only = rows_of(world, trained.attacked(plan));
     BOOST_TEST((users_only.items == clean.items));
     BOOST_TEST((users_only.users != clean.users));
-    plan.items = true;
-    plan.users = false;
+    plan.taps = {"item"};
     const Rows items_only = rows_of(world, trained.attacked(plan));
     BOOST_TEST((items_only.users == clean.users));
     BOOST_TEST((items_only.items != clean.items));
@@ -217,24 +216,7 @@ BOOST_AUTO_TEST_CASE(iterated_attacks_do_at_least_as_well_as_one_step) {
   const auto world = comm::Communicator::world();
   const Trained trained(world);
   const auto loss = [&](const AttackPlan& plan) {
-    const FactorModel moved = trained.attacked(plan);
-    game::PairwiseSetup setup;
-    setup.communicator = &world;
-    setup.layout = trained.layout;
-    setup.users = moved.users.get();
-    setup.items = moved.items.get();
-    setup.train = &trained.lists;
-    setup.total_positives = toy.positives();
-    setup.batch_size = plan.batch_size;
-    setup.seed = plan.seed;
-    setup.order_purpose = Purpose::attack_start;
-    setup.negative_purpose = Purpose::attack_negatives;
-    game::PairwiseEngine engine(setup);
-    engine.use_sink([](table::Table&, Index, const float*) {});
-    engine.begin_epoch(0, 0);
-    while (engine.next_step() < engine.steps()) engine.step(0);
-    engine.end_epoch();
-    return comm::tree_sum(world, shards, engine.losses(), 1).front();
+    return systems::attacked_loss(world, trained.layout, trained.attacked(plan), trained.lists, toy.positives(), plan);
   };
   for (const Ball ball : balls) {
     for (const double epsilon : {0.1, 0.5, 1.0}) {

@@ -46,14 +46,17 @@ struct EvaluateOptions : JudgeOptions {
 };
 
 struct AttackOptions : JudgeOptions {
-  std::vector<std::string> methods{"fgm"};  ///< random, fgm, fgsm, bim, pgd; random is always shown beside
+  std::vector<std::string> methods{"fgm"};  ///< random, fgm, fgsm, bim, pgd, cw; random is shown beside all but cw
   std::vector<double> epsilon{0.5};
-  std::int64_t steps = 10;          ///< of bim and pgd
-  std::optional<double> step_size;  ///< unset: 2.5 epsilon / steps
-  std::string ball;                 ///< row_l2 | global_l2 | linf; empty: linf for fgsm, else row_l2
-  std::string scope = "data";       ///< batch | data
-  std::vector<std::string> taps{"user", "item"};
-  std::int64_t batch_size = 0;  ///< of scope batch; 0: the recipe's
+  std::optional<std::int64_t> steps;  ///< unset: 10 of bim and pgd, 1000 of cw
+  std::optional<double> step_size;    ///< unset: 2.5 epsilon / steps
+  std::string ball;                   ///< row_l2 | global_l2 | linf; empty: linf for fgsm, else row_l2
+  std::string scope = "data";         ///< batch | data
+  std::vector<std::string> taps;      ///< empty: those of the system's own adversary, else its trained rows
+  std::int64_t batch_size = 0;        ///< of scope batch; 0: the recipe's
+  std::int64_t top = 10;              ///< of cw: the length of the lists that items are to leave or enter
+  std::string push;         ///< of cw: original id of the item that is to enter; empty: test items are to leave
+  double confidence = 0.0;  ///< of cw
   std::uint64_t seed = 1;
 };
 

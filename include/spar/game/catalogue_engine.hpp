@@ -60,6 +60,8 @@ class CatalogueEngine final : public Engine {
   /// UserError for a scope or tap that this engine does not know.
   void begin_stage(const Stage& stage) override;
   void use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) override;
+  /// Without an adversary; the caller leaves Autoencoder::l2 at 0 and sets its corruption, noise and beta.
+  void use_sink(GradientSink sink) override { sink_ = std::move(sink); }
   void begin_epoch(std::int64_t epoch, std::int64_t first_step,
                    const std::vector<store::PendingRows>& pending = {}) override;
   Flags step(Flags flags) override;
@@ -91,6 +93,7 @@ class CatalogueEngine final : public Engine {
   void apply_dense();
   void apply_table(table::Table& table, int k, catalogue::TouchedRows& touched);
   void apply_users();
+  bool moves_all_rows() const { return !sink_.row && updater_->moves_all_rows(); }
   void update_row(table::Table& table, Index local_row, const float* gradient, float* sum);
   void check_finite();
   int shard_of(int k) const;
@@ -121,6 +124,7 @@ class CatalogueEngine final : public Engine {
   std::vector<float> norms_;                    // 1 / |x_u| of own users, where inputs are normalised
   std::unique_ptr<optim::Updater> updater_;
   StageAdversary adversary_;
+  GradientSink sink_;
   bool perturbs_encoder_ = false;
   bool perturbs_decoder_ = false;
 

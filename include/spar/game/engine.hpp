@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "spar/base/schedule.hpp"
 #include "spar/optim/update.hpp"
 #include "spar/store/checkpoint.hpp"
+#include "spar/table/table.hpp"
 
 /// What a trainer knows of whatever makes the steps of a training.
 namespace spar::game {
@@ -63,6 +65,15 @@ struct Stage {
   std::int64_t patience = 0;  ///< validations without gain that end the stage; 0: none does
 };
 
+/// Where the gradients of a step go in place of the optimiser, for attacks.
+struct GradientSink {
+  /// Whether the gradients of this table are wanted: a sharded one, a frozen one, a matrix of dense parameters.
+  std::function<bool(const table::Table& table)> wants;
+  /// row(table, local row, gradient of `width` floats): summed over the examples of the whole step. Called from several
+  /// threads, never twice at once for one row; rows of dense parameters come on every rank.
+  std::function<void(table::Table& table, Index local_row, const float* gradient)> row;
+};
+
 /// Seconds of the training loop by kind.
 struct LoopSeconds {
   double compute = 0;
@@ -90,6 +101,10 @@ class Engine {
   virtual void begin_stage(const Stage& stage) = 0;
   /// Gradients go to the optimiser. `step_count`: steps since the optimiser's state was reset (Adam).
   virtual void use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) = 0;
+
+  /// Gradients go to `sink`, and no parameter moves. They are those of the loss alone, at the model that is evaluated:
+  /// without penalties, dropout or adversary.
+  virtual void use_sink(GradientSink sink) = 0;
 
   /// Prepares the epoch to go on at `first_step`; `pending` are gradients that the stopped run had not applied yet
   /// (pipeline).

@@ -51,6 +51,7 @@ class NeuralEngine final : public Engine {
   std::int64_t steps() const override { return steps_; }
   void begin_stage(const Stage& stage) override;
   void use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) override;
+  void use_sink(GradientSink sink) override { sink_ = std::move(sink); }
   void begin_epoch(std::int64_t epoch, std::int64_t first_step,
                    const std::vector<store::PendingRows>& pending) override;
   Flags step(Flags flags) override;
@@ -98,6 +99,8 @@ class NeuralEngine final : public Engine {
   }
   bool is_frozen(std::size_t t) const { return t >= setup_.tables.size(); }
   bool is_tapped(const std::string& tap) const;
+  bool is_wanted(const table::Table& table) const { return sink_.row && sink_.wants(table); }
+  bool has_gradient(std::size_t t, PassKind kind) const;
   bool owners_perturb() const;
   void for_shards(const std::function<void(int shard, Worker& worker)>& pass);
   void clean_pass(int shard, Worker& worker);
@@ -121,6 +124,7 @@ class NeuralEngine final : public Engine {
   double dense_square() const;
   float clip_factor(bool dense_alone) const;
   void apply(float factor);
+  void hand_over();
   void update_dense(float factor);
   void check_finite(int shard);
 
@@ -139,6 +143,7 @@ class NeuralEngine final : public Engine {
   std::vector<optim::Updater> updaters_;                       // of each table, then of the dense parameters
   std::vector<Schedule> rates_;                                // beside them
   StageAdversary adversary_;
+  GradientSink sink_;
   std::vector<float*> row_gradients_;  // by table: room of all local shards
   std::vector<std::uint8_t> pushed_;   // by table: its clean gradients went to the owners, the second ones are apart
   Buffer<float> dense_by_shard_;

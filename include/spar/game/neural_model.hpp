@@ -64,6 +64,17 @@ class HistoryModel {
   virtual tape::Var states(const Pass<float>& pass) const = 0;
 };
 
+/// What a model adds whose items are described by numbers of the outside world, which an attacker may change.
+class DescribedModel {
+ public:
+  virtual ~DescribedModel() = default;
+  /// The frozen tables that hold them.
+  virtual std::vector<std::string> inputs() const = 0;
+  /// The scores by which pairs are ranked, examples x 1, for a batch with the roles user and item and a row of each
+  /// table an example.
+  virtual tape::Var pair_scores(const Pass<float>& pass) const = 0;
+};
+
 class NeuralModel {
  public:
   virtual ~NeuralModel() = default;
@@ -109,6 +120,8 @@ class NeuralModel {
   }
   /// How histories stand for users, nullptr where rows do.
   virtual const HistoryModel* histories() const { return nullptr; }
+  /// What describes items, nullptr where ids alone do.
+  virtual const DescribedModel* described() const { return nullptr; }
   /// The score of two of them where it is no inner product; nullptr where it is.
   virtual std::unique_ptr<catalogue::PairFunction> pair_function(const table::DenseParameters& dense) const {
     static_cast<void>(dense);

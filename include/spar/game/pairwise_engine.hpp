@@ -58,10 +58,8 @@ class PairwiseEngine final : public Engine {
   void set_adversary(const Adversary* adversary);
   void begin_stage(const Stage& stage) override { set_adversary(stage.adversary ? &*stage.adversary : nullptr); }
   void use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) override;
-  /// Gradients go to `sink` instead, whole for a step and row, for attacks: sink(table, local row, gradient of `width`
-  /// floats). Called from several threads, never twice at once for one row.
-  using Sink = std::function<void(table::Table& table, Index local_row, const float* gradient)>;
-  void use_sink(Sink sink) { sink_ = std::move(sink); }
+  /// The caller leaves PairwiseSetup::l2 at 0.
+  void use_sink(GradientSink sink) override { sink_ = std::move(sink); }
 
   void begin_epoch(std::int64_t epoch, std::int64_t first_step,
                    const std::vector<store::PendingRows>& pending = {}) override;
@@ -157,7 +155,7 @@ class PairwiseEngine final : public Engine {
   std::vector<std::unique_ptr<Worker>> workers_;
   StageAdversary adversary_;
   std::unique_ptr<optim::Updater> updater_;
-  Sink sink_;
+  GradientSink sink_;
   std::vector<std::uint8_t> moved_users_;  // dense Adam: rows that the step has touched
   std::vector<std::uint8_t> moved_items_;
   std::vector<std::span<const Index>> wanted_;

@@ -28,18 +28,19 @@ struct Scoring {
   std::unique_ptr<catalogue::PairFunction> pairs;
 };
 
+/// Copies share their tables, so that a perturbed model takes room for the tables that differ only.
 struct FactorModel {
-  std::unique_ptr<table::Table> users;
-  std::unique_ptr<table::Table> items;
+  std::shared_ptr<table::Table> users;
+  std::shared_ptr<table::Table> items;
   std::shared_ptr<const game::NeuralModel> network{};  ///< nullptr: a factor model
-  std::unique_ptr<table::DenseParameters> dense{};     ///< of the network or auto-encoder
+  std::shared_ptr<table::DenseParameters> dense{};     ///< of the network or auto-encoder
   /// Of the network: content of the data set (load_features), of which checkpoints hold nothing.
-  std::vector<std::unique_ptr<table::Table>> frozen{};
+  std::vector<std::shared_ptr<table::Table>> frozen{};
   /// Of the network, while it trains: rows that stay with their owners (load_attributes).
-  std::vector<std::unique_ptr<table::Table>> staying{};
+  std::vector<std::shared_ptr<table::Table>> staying{};
   /// Where the model is an auto-encoder: its form, and the items' input rows; `items` are the output rows, with bias.
   std::optional<game::Autoencoder> autoencoder{};
-  std::unique_ptr<table::Table> encoder{};
+  std::shared_ptr<table::Table> encoder{};
 
   /// The sharded tables that hold numbers: users (where they have rows), items, and the encoder of auto-encoders.
   std::vector<table::Table*> tables() const;

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ class DenseParameters {
   /// A gradient of all matrices: matrix k from offset(k) on, rows of padded columns, one behind the other.
   std::size_t gradient_floats() const { return floats_; }
   std::size_t offset(int k) const { return offsets_[static_cast<std::size_t>(k)]; }
+  /// visit(matrix, row, the row of `gradient`) for every row of every matrix.
+  void for_rows(const float* gradient,
+                const std::function<void(Table& matrix, Index row, const float* row_gradient)>& visit);
   /// Applies a gradient that is the same on every rank.
   void update(const optim::Updater& updater, const float* gradient);
 

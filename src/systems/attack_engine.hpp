@@ -1,0 +1,18 @@
+#pragma once
+#include <memory>
+
+#include "spar/game/engine.hpp"
+#include "spar/systems/attack.hpp"
+
+namespace spar::systems {
+
+/// What makes the passes of an attack over the training examples at `model`, whose tables it only reads once it has a
+/// sink: the engine of the system's training, with draws of its own. Collective; the lists must outlive it.
+std::unique_ptr<game::Engine> attack_engine(const comm::Communicator& communicator, const ShardLayout& layout,
+                                            FactorModel& model, const data::UserLists& train,
+                                            std::int64_t total_positives, const AttackPlan& plan);
+
+/// One pass; the same examples each time.
+void run_pass(game::Engine& engine);
+
+}  // namespace spar::systems
