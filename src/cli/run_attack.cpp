@@ -165,9 +165,9 @@ class AttackRun {
                                                  : run_.recipe.integer("train.batch_size");
     lists_ = systems::read_run_lists(communicator_, *run_.file, run_.header, run_.model,
                                      evaluation_.protocol == evaluate::Protocol::sampled, !evaluation_.cold_items);
-    lists_.chosen_users =
-        systems::choose_users(communicator_, run_.model.users->first_row(), run_.model.users->rows(), options_.users,
-                              static_cast<std::uint64_t>(run_.recipe.integer("train.seed")));
+    lists_.chosen_users = systems::choose_users(
+        communicator_, run_.model.users->first_row(), run_.model.users->rows(), options_.users,
+        static_cast<std::uint64_t>(run_.recipe.integer("train.seed")), lists_.judged_users(options_.split));
     user_norm_ = run_.model.users->median_norm(communicator_, run_.layout.shards);
     item_norm_ = run_.model.items->median_norm(communicator_, run_.layout.shards);
   }

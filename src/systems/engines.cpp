@@ -62,6 +62,7 @@ std::unique_ptr<game::Engine> catalogue_engine(const comm::Communicator& communi
   setup.model = *model.autoencoder;
   setup.tables = model.autoencoder_tables();
   setup.train = &train;
+  if (model.predicts_ratings()) setup.values = std::span(train.ratings.data(), train.ratings.size());
   setup.users = data.users;
   setup.batch_users = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));

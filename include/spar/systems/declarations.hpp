@@ -18,5 +18,6 @@ SystemInfo declare_mult_vae();
 SystemInfo declare_mult_dae();
 SystemInfo declare_cdae();
 SystemInfo declare_acae();
+SystemInfo declare_autorec();
 
 }  // namespace spar::systems
