@@ -33,7 +33,7 @@ void represent_profiles(const comm::Communicator& communicator, const ShardLayou
     std::vector<float> values;
     std::vector<Index> rows;
     for (const Index user : nodes) {
-      const bool folds_in = lists.fold_in != nullptr && train.of(user).empty();
+      const bool folds_in = lists.fold_in != nullptr && !lists.fold_in->of(user).empty();
       const data::UserLists& from = folds_in ? *lists.fold_in : train;
       const auto list = from.of(user);
       items.insert(items.end(), list.begin(), list.end());
