@@ -34,7 +34,8 @@ std::int64_t drop_below(Counts& counts, std::int64_t least) {
   return dropped;
 }
 
-/// Counts again what lies between users and items that both still have a count.
+}  // namespace
+
 void recount(Collection& collection) {
   Counts users(collection.user_counts.size());
   Counts items(collection.item_counts.size());
@@ -55,6 +56,8 @@ void recount(Collection& collection) {
   collection.user_counts.swap(users);
   collection.item_counts.swap(items);
 }
+
+namespace {
 
 /// One pass: both thresholds look at the same counts.
 bool pass(Collection& collection, std::int64_t least_user, std::int64_t least_item) {

@@ -9,6 +9,9 @@ namespace spar::data_tools {
 /// (is_kept). UserError: nothing is left (counts by filter).
 void filter_counts(Collection& collection, const SplitRules& rules, ImportReport& report);
 
+/// Counts again what lies between users and items that both still have a count.
+void recount(Collection& collection);
+
 /// Whether an interaction of a kept user is kept: its item is.
 inline bool is_kept(const Collection& collection, std::uint32_t item) {
   return collection.item_counts[item] > 0;

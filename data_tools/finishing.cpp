@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "data_tools/filters.hpp"
+#include "data_tools/held_out.hpp"
 #include "data_tools/placing.hpp"
 #include "spar/base/error.hpp"
 #include "spar/base/threads.hpp"
@@ -48,6 +49,7 @@ void finish(Collection& collection, const SplitRules& rules, ResolvedSplit split
             const Finish& how, ImportReport& report) {
   filter_counts(collection, rules, report);
   find_moments(collection, rules, split);
+  hold_out_users(collection, split, report);
   const bool keep = how.keep && report.drops.empty();
   const RowMap users =
       keep ? keep_rows(collection.users.size()) : deal(collection.user_counts, collection.users.size());

@@ -20,12 +20,33 @@ namespace spar::data_tools {
 ///   there are no times random_leave_one_out  a random interaction of each user ratio                 floor(share * n)
 ///   random interactions of each user, at least one where n >= 2 temporal              everything from one moment on,
 ///   the same for all users
+///   random                each interaction by itself, with the probability share
+///   held_out_users        a share of the interactions of whole users that training does not know (HeldOutUsers)
 /// Leave-one-out and ratio never take a user's only interaction.
-enum class SplitKind { automatic, none, given, leave_one_out, random_leave_one_out, ratio, temporal };
+enum class SplitKind {
+  automatic,
+  none,
+  given,
+  leave_one_out,
+  random_leave_one_out,
+  ratio,
+  temporal,
+  random,
+  held_out_users
+};
 
 /// "leave-one-out" and so on; UserError listing the names for any other. `option` is named in the sentence ("--split").
 SplitKind parse_split_kind(const std::string& option, const std::string& word);
 const char* split_kind_name(SplitKind kind);
+
+/// Users that training does not know (strong generalisation: Liang et al., WWW 2018). Of each, a share of the
+/// interactions, at random, is told when he is evaluated (fold-in); the others, at least one of two, are to be found.
+struct HeldOutUsers {
+  std::int64_t validation = 0;
+  std::int64_t test = 0;
+  double fold_in = 0.8;      ///< in (0, 1)
+  bool drop_unseen = false;  ///< items that no training user has are dropped, before the interactions are parted
+};
 
 /// What becomes of the interactions once they are read. Filters come first, in this order: rating threshold, one pass
 /// of minimum counts, k-core; then the test part is taken, then the validation part from what remains of training.
@@ -33,11 +54,12 @@ struct SplitRules {
   SplitKind split = SplitKind::automatic;
   SplitKind validation = SplitKind::automatic;  ///< automatic: given where the input has one; else as the split (given,
                                                 ///< none: leave_one_out)
-  double test_ratio = 0.2;                      ///< of ratio and temporal, in (0, 1)
-  double validation_ratio = 0.1;                ///< of ratio and temporal; of what remains of training
+  double test_ratio = 0.2;                      ///< of ratio, random and temporal, in (0, 1)
+  double validation_ratio = 0.1;                ///< of the same; of what remains of training
   std::optional<std::int64_t>
       test_from;  ///< temporal: the first time that belongs to the test part, in place of test_ratio
   std::optional<std::int64_t> validation_from;  ///< the same for validation
+  std::optional<HeldOutUsers> held_out;         ///< makes both parts; split and validation must be automatic
   std::optional<double> min_rating;             ///< interactions rated lower are dropped, in every part
   int min_user = 0;  ///< users and items with fewer interactions (all parts together) are dropped, counted once
   int min_item = 0;
@@ -126,8 +148,10 @@ struct ImportReport {
   bool has_ratings = false, has_times = false;
   std::int64_t users_without_train = 0;  ///< with a validation or test interaction only
   std::int64_t users_without_test = 0;
-  std::int64_t items_only_in_test = 0;  ///< test items with no training or validation interaction
-  double seconds = 0;                   ///< not part of json(), which is the same for equal inputs
+  std::int64_t fold_in = 0;  ///< interactions of users held out of training that evaluation may know
+  std::int64_t held_out_validation = 0, held_out_test = 0;  ///< such users
+  std::int64_t items_only_in_test = 0;                      ///< test items with no training or validation interaction
+  double seconds = 0;                                       ///< not part of json(), which is the same for equal inputs
 
   std::int64_t dropped(const std::string& reason) const;  ///< 0 where the reason does not occur
   std::string text() const;                               ///< lines for a terminal, with a final newline

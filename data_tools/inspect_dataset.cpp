@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <numeric>
 #include <vector>
 
 #include <fmt/format.h>
@@ -20,8 +21,6 @@ namespace {
 
 using data::Part;
 
-constexpr std::array<Part, 3> all_parts = {Part::train, Part::validation, Part::test};
-
 struct Findings {
   data::DatasetHeader header;
   std::string source;
@@ -29,14 +28,14 @@ struct Findings {
   std::int64_t checksums = 0;         ///< verified
   LogHistogram user_activity;         ///< training interactions a user
   LogHistogram item_activity;         ///< training interactions an item
-  std::array<Index, 3> users_with{};  ///< users with interactions, by Part
-  std::array<Index, 3> unseen{};      ///< interactions with an item that training never has, by Part
+  std::array<Index, 4> users_with{};  ///< users with interactions, by Part
+  std::array<Index, 4> unseen{};      ///< interactions with an item that training never has, by Part
   std::int64_t negatives = 0;
   std::vector<SideFindings> side;
 
   double density() const {
     const double pairs = static_cast<double>(header.users) * static_cast<double>(header.items);
-    const Index all = header.counts[0] + header.counts[1] + header.counts[2];
+    const Index all = std::accumulate(std::begin(header.counts), std::end(header.counts), Index{0});
     return pairs == 0 ? 0.0 : static_cast<double>(all) / pairs;
   }
 };
@@ -88,7 +87,7 @@ Findings examine(const std::string& path) {
                                 findings.header.content, content));
   }
   std::vector<std::int64_t> train_counts(static_cast<std::size_t>(findings.header.items), 0);
-  for (const Part part : all_parts) read_part(file, part, train_counts, findings);
+  for (const Part part : data::parts_of(findings.header.holds_out_users)) read_part(file, part, train_counts, findings);
   read_negatives(file, findings);
   read_ids(file, "/users/ids");
   read_ids(file, "/items/ids");
@@ -119,11 +118,12 @@ std::string as_json(const Findings& findings) {
                                    {"train", header.counts[0]},
                                    {"validation", header.counts[1]},
                                    {"test", header.counts[2]},
+                                   {"fold_in", header.counts[3]},
                                    {"density", findings.density()},
                                    {"ratings", header.has_ratings},
                                    {"times", header.has_times},
                                    {"negatives", findings.negatives}};
-  for (const Part part : all_parts) {
+  for (const Part part : data::parts_of(header.holds_out_users)) {
     object[fmt::format("users_with_{}", data::part_name(part))] = findings.users_with[static_cast<std::size_t>(part)];
     if (part != Part::train)
       object[fmt::format("{}_items_unseen_in_train", data::part_name(part))] =
@@ -154,7 +154,7 @@ std::string as_text(const Findings& findings) {
   const data::DatasetHeader& header = findings.header;
   std::string text = fmt::format("{}: data set \"{}\", {} users, {} items, density {:.3g}%\n", header.path, header.name,
                                  with_commas(header.users), with_commas(header.items), 100.0 * findings.density());
-  for (const Part part : all_parts) text += part_line(findings, part);
+  for (const Part part : data::parts_of(header.holds_out_users)) text += part_line(findings, part);
   std::string extras = header.has_ratings ? "ratings" : "";
   if (header.has_times) extras += extras.empty() ? "times" : ", times";
   if (header.has_negatives)

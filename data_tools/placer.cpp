@@ -22,10 +22,12 @@ Tally::Tally() {
 }
 
 void Tally::add(const Tally& other) {
-  for (std::size_t part = 0; part < 3; ++part) add_to(group_counts[part], other.group_counts[part]);
+  for (std::size_t part = 0; part < group_counts.size(); ++part) add_to(group_counts[part], other.group_counts[part]);
   add_to(candidate_counts, other.candidate_counts);
   users_without_train += other.users_without_train;
   users_without_test += other.users_without_test;
+  held_out_validation += other.held_out_validation;
+  held_out_test += other.held_out_test;
   candidates_in_test += other.candidates_in_test;
   candidates_repeated += other.candidates_repeated;
   candidates_dropped += other.candidates_dropped;
@@ -35,6 +37,7 @@ Placer::Placer(const Collection& collection, const RowMap& users, const RowMap& 
     : collection_(collection),
       users_(users),
       items_(items),
+      roles_(split.roles.get()),
       filtered_(collection.filtered),
       in_known_(items.number_of.size()),
       in_test_(items.number_of.size()) {
@@ -98,6 +101,7 @@ void Placer::assign_parts(PlacerWorker& worker) const {
     const std::size_t count = block.begins[u + 1] - begin;
     UserList list;
     if (!user_hashes_.empty()) list.user_hash = user_hashes_[block.users[u]];
+    if (roles_ != nullptr) list.role = (*roles_)[block.users[u]];
     list.item_hashes = item_hashes_.data();
     list.items = {&block.items[begin], count};
     if (collection_.schema.times) list.times = {&block.times[begin], count};
@@ -149,11 +153,14 @@ void Placer::order_and_store(PlacerWorker& worker, std::vector<Word>& words, std
 
 void Placer::count_list(const ListHead& head, const char* items, Tally& tally) {
   const std::size_t group = group_of(head.row);
-  for (std::size_t part = 0; part < 3; ++part) tally.group_counts[part][group] += head.counts[part];
-  tally.users_without_train += head.counts[0] == 0 ? 1 : 0;
+  for (std::size_t part = 0; part < head.counts.size(); ++part) tally.group_counts[part][group] += head.counts[part];
+  const bool held_out = head.counts[3] > 0;
+  tally.held_out_validation += held_out && head.counts[1] > 0 ? 1 : 0;
+  tally.held_out_test += held_out && head.counts[2] > 0 ? 1 : 0;
+  tally.users_without_train += head.counts[0] == 0 && !held_out ? 1 : 0;
   tally.users_without_test += head.counts[2] == 0 ? 1 : 0;
   const std::size_t known = head.counts[0] + head.counts[1];
-  for (std::size_t k = 0; k < head.size(); ++k) {
+  for (std::size_t k = 0; k < known + head.counts[2]; ++k) {
     std::uint32_t row;
     std::memcpy(&row, items + 4 * k, 4);
     std::uint8_t& seen = k < known ? in_known_[row] : in_test_[row];
@@ -204,7 +211,7 @@ void Placer::place_candidates_of(std::uint32_t user, std::size_t begin, std::siz
       kept.push_back(row);
     }
   }
-  const ListHead head{users_.row_of[user], {static_cast<std::uint32_t>(kept.size()), 0, 0}};
+  const ListHead head{users_.row_of[user], {static_cast<std::uint32_t>(kept.size()), 0, 0, 0}};
   char* items = worker.candidate_lists.begin_list(kept.size() * 4);
   if (!kept.empty()) std::memcpy(items, kept.data(), kept.size() * 4);
   worker.candidate_lists.end_list(users_.rows(), head);

@@ -14,9 +14,10 @@ namespace spar::data_tools {
 
 /// What one worker has counted.
 struct Tally {
-  std::array<std::vector<std::int64_t>, 3> group_counts;  ///< interactions by data::Part and group of users
+  std::array<std::vector<std::int64_t>, 4> group_counts;  ///< interactions by data::Part and group of users
   std::vector<std::int64_t> candidate_counts;             ///< by group of users
   std::int64_t users_without_train = 0, users_without_test = 0;
+  std::int64_t held_out_validation = 0, held_out_test = 0;
   std::int64_t candidates_in_test = 0, candidates_repeated = 0, candidates_dropped = 0;
   Tally();
   void add(const Tally& other);
@@ -57,6 +58,7 @@ class Placer {
   const Collection& collection_;
   const RowMap& users_;
   const RowMap& items_;
+  const std::vector<std::uint8_t>* roles_;                ///< null where no user is held out
   bool filtered_;                                         ///< whether blocks hold what filters have dropped
   std::vector<std::uint64_t> user_hashes_, item_hashes_;  ///< where the split draws
   std::vector<std::uint8_t> in_known_, in_test_;          ///< by item row: occurs in train or validation; in test

@@ -74,6 +74,9 @@ void complete(ImportReport& report, const Tally& tally) {
   report.negatives = sum(tally.candidate_counts);
   report.users_without_train = tally.users_without_train;
   report.users_without_test = tally.users_without_test;
+  report.fold_in = sum(tally.group_counts[3]);
+  report.held_out_validation = tally.held_out_validation;
+  report.held_out_test = tally.held_out_test;
   const auto add = [&](const char* reason, const char* sentence, std::int64_t count) {
     if (count > 0) report.drops.push_back({reason, sentence, count});
   };
@@ -109,6 +112,7 @@ void write_dataset(const Collection& collection, const RowMap& users, const RowM
   plan.users = users.rows();
   plan.items = items.rows();
   plan.group_counts = tally.group_counts;
+  if (report.fold_in == 0) plan.group_counts[3].clear();
   if (collection.candidates) plan.negatives_group_counts = tally.candidate_counts;
   plan.has_ratings = report.has_ratings = collection.schema.ratings;
   plan.has_times = report.has_times = collection.schema.times;

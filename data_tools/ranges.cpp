@@ -94,7 +94,7 @@ void RangeWriter::write_parts(std::size_t range, const std::vector<const RangeSp
   const int groups = row_groups / static_cast<int>(ranges_);
   for (int k = 0; k < groups; ++k) {
     const int group = static_cast<int>(range) * groups + k;
-    for (const data::Part part : {data::Part::train, data::Part::validation, data::Part::test}) {
+    for (const data::Part part : writer_.parts()) {
       gather(group, static_cast<std::size_t>(part), true);
       writer_.write_group(part, group, {offsets_, items_, ratings_, times_});
     }

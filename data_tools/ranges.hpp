@@ -12,14 +12,14 @@
 /// range.
 namespace spar::data_tools {
 
-/// What stands before one user's lists: items of train, validation and test one after the other, rows ascending in each
-/// (u32); then the ratings (f32) and the times (i64) in the same order, where the schema has them.
+/// What stands before one user's lists: items of train, validation, test and fold_in one after the other, rows
+/// ascending in each (u32); then the ratings (f32) and the times (i64) in the same order, where the schema has them.
 struct ListHead {
   std::uint32_t row = 0;
-  std::array<std::uint32_t, 3> counts{};
-  std::size_t size() const { return std::size_t{counts[0]} + counts[1] + counts[2]; }
+  std::array<std::uint32_t, 4> counts{};  ///< by data::Part
+  std::size_t size() const { return std::size_t{counts[0]} + counts[1] + counts[2] + counts[3]; }
 };
-static_assert(sizeof(ListHead) == 16);
+static_assert(sizeof(ListHead) == 20);
 
 /// How many ranges for so many interactions: a power of two up to 1,024, about 2^18 interactions each.
 std::size_t range_count(std::int64_t interactions);

@@ -109,8 +109,12 @@ std::string ImportReport::text() const {
     if (count > 0) lines += fmt::format("         {} {}\n", counted(count, one), rest);
   };
   add(negatives, "candidate", "for the test part");
+  if (fold_in > 0) {
+    lines += fmt::format("         {} held out for validation, {} for the test: {} interactions folded in\n",
+                         counted(held_out_validation, "user"), grouped(held_out_test), grouped(fold_in));
+  }
   add(users_without_train, "user", "without a training interaction");
-  if (test > 0) add(users_without_test, "user", "without a test interaction");
+  if (test > 0 && fold_in == 0) add(users_without_test, "user", "without a test interaction");
   add(items_only_in_test, "item", "of the test part in no training or validation interaction");
   lines += fmt::format("split    {}\n", split);
   // A rate says something where reading the rows takes most of the time.
@@ -148,6 +152,9 @@ std::string ImportReport::json() const {
   object["validation"] = validation;
   object["test"] = test;
   object["negatives"] = negatives;
+  object["fold_in"] = fold_in;
+  object["held_out_validation_users"] = held_out_validation;
+  object["held_out_test_users"] = held_out_test;
   object["ratings"] = has_ratings;
   object["times"] = has_times;
   object["users_without_train"] = users_without_train;

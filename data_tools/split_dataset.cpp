@@ -3,6 +3,7 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -21,8 +22,6 @@
 namespace spar::data_tools {
 
 namespace {
-
-constexpr std::array<data::Part, 3> all_parts = {data::Part::train, data::Part::validation, data::Part::test};
 
 /// One interaction of the user at hand.
 struct Entry {
@@ -44,24 +43,26 @@ class Loader {
     const Partition ranges{header_.users, static_cast<int>(collection_.blocks->count())};
     const Index begin = ranges.begin(static_cast<int>(index));
     const Index end = ranges.end(static_cast<int>(index));
-    std::array<data::UserLists, 3> lists;
-    std::array<std::vector<float>, 3> ratings;
-    std::array<std::vector<std::int64_t>, 3> times;
-    for (std::size_t p = 0; p < 3; ++p) {
-      lists[p] = data::read_lists(file_, all_parts[p], begin, end);
-      if (header_.has_ratings) ratings[p] = data::read_ratings(file_, all_parts[p], begin, end);
-      if (header_.has_times) times[p] = data::read_times(file_, all_parts[p], begin, end);
+    const auto parts = data::parts_of(header_.holds_out_users);
+    std::vector<data::UserLists> lists;
+    std::vector<std::vector<float>> ratings;
+    std::vector<std::vector<std::int64_t>> times;
+    for (const data::Part part : parts) {
+      lists.push_back(data::read_lists(file_, part, begin, end));
+      ratings.push_back(data::read_ratings(file_, part, begin, end));
+      times.push_back(data::read_times(file_, part, begin, end));
     }
     block.clear();
     std::int64_t twice = 0;
     std::vector<Entry> entries;
     for (Index user = 0; user < end - begin; ++user) {
       entries.clear();
-      for (std::size_t p = 0; p < 3; ++p) {
+      const bool is_test = !lists[static_cast<std::size_t>(data::Part::test)].of(user).empty();
+      for (std::size_t p = 0; p < parts.size(); ++p) {
         const auto first = static_cast<std::size_t>(lists[p].offsets[static_cast<std::size_t>(user)]);
         const auto list = lists[p].of(user);
         for (std::size_t k = 0; k < list.size(); ++k) {
-          entries.push_back({list[k], part_of(all_parts[p]), ratings[p].empty() ? 0.0F : ratings[p][first + k],
+          entries.push_back({list[k], part_of(parts[p], is_test), ratings[p].empty() ? 0.0F : ratings[p][first + k],
                              times[p].empty() ? 0 : times[p][first + k]});
         }
       }
@@ -76,8 +77,12 @@ class Loader {
   }
 
  private:
-  /// Parts that the new split makes anew count as training.
-  std::uint8_t part_of(data::Part part) const {
+  /// Parts that the new split makes anew count as training; what is folded in stays with what is to be found.
+  std::uint8_t part_of(data::Part part, bool is_test) const {
+    if (part == data::Part::fold_in) {
+      const SplitKind of_user = is_test ? split_.test : split_.validation;
+      return static_cast<std::uint8_t>(of_user == SplitKind::given ? part : data::Part::train);
+    }
     const bool stays = (part == data::Part::test && split_.test == SplitKind::given) ||
                        (part == data::Part::validation && split_.validation == SplitKind::given);
     return static_cast<std::uint8_t>(stays ? part : data::Part::train);
@@ -184,7 +189,7 @@ ImportReport split_dataset(const SplitOptions& options) {
   SplitRules rules = options.rules;
   // Asked for a validation part alone, the test part stays, even where it is empty.
   const bool keeps_no_test = rules.split == SplitKind::automatic && !given_test;
-  if (keeps_no_test) rules.split = SplitKind::none;
+  if (keeps_no_test && !rules.held_out) rules.split = SplitKind::none;
   const ResolvedSplit split = resolve_split(rules, given_test, given_validation, header.has_times);
   if (rules.min_rating && !header.has_ratings)
     throw UserError(fmt::format("--min-rating needs ratings, which {} lacks", options.from));
@@ -202,12 +207,13 @@ ImportReport split_dataset(const SplitOptions& options) {
   collection.items_with_rows = collection.items.size();
   collection.user_counts.resize(collection.users.size());
   collection.item_counts.resize(collection.items.size());
-  const std::size_t blocks = range_count(header.counts[0] + header.counts[1] + header.counts[2]);
+  const auto parts = data::parts_of(header.holds_out_users);
+  const std::size_t blocks = range_count(std::accumulate(std::begin(header.counts), std::end(header.counts), Index{0}));
   collection.blocks = std::make_unique<BlockStore>(place, blocks);
-  for (std::size_t p = 0; p < 3; ++p) {
-    report.rows_read += header.counts[p];
-    if (header.counts[p] > 0)
-      report.inputs.push_back({options.from, data::part_name(all_parts[p]), "data set", header.counts[p], 0, 0});
+  for (const data::Part part : parts) {
+    const Index count = header.counts[static_cast<std::size_t>(part)];
+    report.rows_read += count;
+    if (count > 0) report.inputs.push_back({options.from, data::part_name(part), "data set", count, 0, 0});
   }
   load_all(Loader(file, header, split, collection), rules, collection, report);
   if (header.has_negatives && split.test == SplitKind::given)

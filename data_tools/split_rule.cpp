@@ -19,11 +19,12 @@ namespace {
 
 constexpr auto training = static_cast<std::uint8_t>(data::Part::train);
 
-constexpr std::array<std::pair<SplitKind, const char*>, 6> kinds = {
+constexpr std::array<std::pair<SplitKind, const char*>, 7> kinds = {
     {{SplitKind::leave_one_out, "leave-one-out"},
      {SplitKind::random_leave_one_out, "random-leave-one-out"},
      {SplitKind::ratio, "ratio"},
      {SplitKind::temporal, "temporal"},
+     {SplitKind::random, "random"},
      {SplitKind::given, "given"},
      {SplitKind::none, "none"}}};
 
@@ -41,8 +42,11 @@ std::string kind_phrase(SplitKind kind, double ratio, std::int64_t from) {
       return fmt::format("{} of each user at random", ratio);
     case SplitKind::temporal:
       return fmt::format("from time {} on", from);
+    case SplitKind::random:
+      return fmt::format("{} of all at random", ratio);
     case SplitKind::given:
       return "given";
+    case SplitKind::held_out_users:
     case SplitKind::none:
     case SplitKind::automatic:
       break;
@@ -57,7 +61,8 @@ SplitKind parse_split_kind(const std::string& option, const std::string& word) {
     if (word == name) return kind;
   }
   throw UserError(fmt::format(
-      "{} {} is unknown; it can be leave-one-out, random-leave-one-out, ratio, temporal, given or none", option, word));
+      "{} {} is unknown; it can be leave-one-out, random-leave-one-out, ratio, temporal, random, given or none", option,
+      word));
 }
 
 const char* split_kind_name(SplitKind kind) {
@@ -69,17 +74,44 @@ const char* split_kind_name(SplitKind kind) {
 
 bool ResolvedSplit::draws() const {
   const auto random = [](SplitKind kind) {
-    return kind == SplitKind::random_leave_one_out || kind == SplitKind::ratio;
+    return kind == SplitKind::random_leave_one_out || kind == SplitKind::ratio || kind == SplitKind::random ||
+           kind == SplitKind::held_out_users;
   };
   return random(test) || random(validation);
 }
 
 std::string ResolvedSplit::phrase() const {
+  if (held_out) {
+    return fmt::format(
+        "test: {} users held out of training; validation: {} such users; {} of each folded in{}; seed {}",
+        held_out->test, held_out->validation, held_out->fold_in,
+        held_out->drop_unseen ? "; no items that training lacks" : "", seed);
+  }
   std::string result = fmt::format("test: {}; validation: {}", kind_phrase(test, test_ratio, test_from),
                                    kind_phrase(validation, validation_ratio, validation_from));
   if (draws()) result += fmt::format("; seed {}", seed);
   return result;
 }
+
+namespace {
+
+void resolve_held_out(const SplitRules& rules, ResolvedSplit& split) {
+  if (rules.split != SplitKind::automatic || rules.validation != SplitKind::automatic) {
+    throw UserError("--held-out-users makes the test part and the validation part: leave --split and --validation out");
+  }
+  if (rules.test_from || rules.validation_from)
+    throw UserError("--test-from and --validation-from need a temporal split, which --held-out-users is not");
+  const HeldOutUsers& wanted = *rules.held_out;
+  check_ratio("--fold-in", wanted.fold_in);
+  if (wanted.validation < 0 || wanted.test < 0 || wanted.validation + wanted.test == 0)
+    throw UserError(
+        fmt::format("--held-out-users {},{} holds nobody out: it takes two numbers, for validation and test",
+                    wanted.validation, wanted.test));
+  split.test = split.validation = SplitKind::held_out_users;
+  split.held_out = wanted;
+}
+
+}  // namespace
 
 ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given_validation, bool has_times) {
   ResolvedSplit split;
@@ -88,6 +120,10 @@ ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given
   split.validation_ratio = rules.validation_ratio;
   check_ratio("--test-ratio", rules.test_ratio);
   check_ratio("--validation-ratio", rules.validation_ratio);
+  if (rules.held_out) {
+    resolve_held_out(rules, split);
+    return split;
+  }
 
   split.test = rules.split;
   if (split.test == SplitKind::automatic) split.test = given_test ? SplitKind::given : SplitKind::leave_one_out;
@@ -217,9 +253,21 @@ void Splitter::take_last(const UserList& list, std::uint8_t mark) const {
   if (count > 1) list.parts[last] = mark;
 }
 
-void Splitter::take_drawn(const UserList& list, std::uint8_t mark, SplitKind kind, double ratio, int half) {
+std::uint64_t Splitter::key_of(const UserList& list, int half) const {
   const auto user = static_cast<std::uint32_t>(list.user_hash);
-  const std::uint64_t key = word64(stream_.block(user, static_cast<std::uint32_t>(list.user_hash >> 32)), half);
+  return word64(stream_.block(user, static_cast<std::uint32_t>(list.user_hash >> 32)), half);
+}
+
+void Splitter::take_each(const UserList& list, std::uint8_t mark, double ratio, int half) const {
+  const std::uint64_t key = key_of(list, half);
+  const auto below = static_cast<std::uint64_t>(ratio * 0x1.0p64);
+  for (std::size_t k = 0; k < list.parts.size(); ++k) {
+    if (list.parts[k] == training && scattered(list.item_hashes[list.items[k]] ^ key) < below) list.parts[k] = mark;
+  }
+}
+
+void Splitter::take_drawn(const UserList& list, std::uint8_t mark, SplitKind kind, double ratio, int half) {
+  const std::uint64_t key = key_of(list, half);
   draws_.clear();
   Draw smallest{~std::uint64_t{0}, 0};
   std::uint32_t count = 0;
@@ -254,14 +302,24 @@ void Splitter::take(const UserList& list, data::Part part, SplitKind kind, doubl
         if (list.parts[k] == training && list.times[k] >= from) list.parts[k] = mark;
       }
       return;
+    case SplitKind::random:
+      return take_each(list, mark, ratio, part == data::Part::test ? 0 : 1);
     case SplitKind::given:
+    case SplitKind::held_out_users:
     case SplitKind::none:
     case SplitKind::automatic:
       return;
   }
 }
 
+void Splitter::fold_in(const UserList& list) {
+  if (list.role == training) return;
+  take_drawn(list, list.role, SplitKind::ratio, 1.0 - split_.held_out->fold_in, 0);
+  std::replace(list.parts.begin(), list.parts.end(), training, static_cast<std::uint8_t>(data::Part::fold_in));
+}
+
 void Splitter::assign(const UserList& list) {
+  if (split_.held_out) return fold_in(list);
   take(list, data::Part::test, split_.test, split_.test_ratio, split_.test_from);
   take(list, data::Part::validation, split_.validation, split_.validation_ratio, split_.validation_from);
 }

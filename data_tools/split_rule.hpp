@@ -1,5 +1,7 @@
 #pragma once
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +23,7 @@ struct UserList {
   std::span<const std::int64_t> times;
   std::span<const std::uint32_t> order;
   std::span<std::uint8_t> parts;  ///< in: of the input; out: of the data set (data::Part)
+  std::uint8_t role = 0;          ///< train, or the part whose held-out user this is
 };
 
 /// A split with nothing left open: kinds resolved, moments fixed.
@@ -29,6 +32,9 @@ struct ResolvedSplit {
   SplitKind validation = SplitKind::none;
   double test_ratio = 0.2, validation_ratio = 0.1;
   std::int64_t test_from = 0, validation_from = 0;  ///< of temporal
+  std::optional<HeldOutUsers> held_out;
+  /// By number of the user, where users are held out (hold_out_users): train, or the part whose user he is.
+  std::shared_ptr<const std::vector<std::uint8_t>> roles;
   std::uint64_t seed = 1;
 
   bool draws() const;          ///< whether random numbers are needed
@@ -36,7 +42,8 @@ struct ResolvedSplit {
 };
 
 /// Replaces automatic kinds, and leave_one_out where there are no times. UserError: given without a given part;
-/// temporal without times; a share outside (0, 1); a moment for a split that has none.
+/// temporal without times; a share outside (0, 1); a moment for a split that has none; another kind of split beside
+/// users held out, or none of these.
 ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given_validation, bool has_times);
 
 /// Finds the moments of temporal splits from shares: the latest moment such that at least the share of all interactions
@@ -54,9 +61,12 @@ class Splitter {
   void assign(const UserList& list);
 
  private:
+  void fold_in(const UserList& list);
   /// Takes the interactions of `part` from those that are still in training.
   void take(const UserList& list, data::Part part, SplitKind kind, double ratio, std::int64_t from);
   void take_last(const UserList& list, std::uint8_t mark) const;
+  std::uint64_t key_of(const UserList& list, int half) const;
+  void take_each(const UserList& list, std::uint8_t mark, double ratio, int half) const;
   void take_drawn(const UserList& list, std::uint8_t mark, SplitKind kind, double ratio, int half);
 
   struct Draw {

@@ -16,7 +16,8 @@ using Texts = std::vector<std::string>;
 constexpr SettingRole free_role = SettingRole::free;
 
 const Texts& metric_names() {
-  static const Texts names{"hr", "ndcg", "precision", "recall", "recall_min", "f1", "map", "map_per_hit", "mrr", "auc"};
+  static const Texts names{"hr",  "ndcg",        "precision", "recall", "recall_min", "f1",
+                           "map", "map_per_hit", "mrr",       "auc",    "rmse",       "mae"};
   return names;
 }
 
@@ -33,7 +34,7 @@ bool metric_with_cutoff(const SettingValue& value) {
   const std::string& text = std::get<std::string>(value);
   const std::size_t at = text.find('@');
   const std::string metric = text.substr(0, at);
-  if (metric == "auc") return at == std::string::npos;
+  if (metric == "auc" || metric == "rmse" || metric == "mae") return at == std::string::npos;
   if (std::find(metric_names().begin(), metric_names().end(), metric) == metric_names().end() ||
       at == std::string::npos)
     return false;
@@ -265,7 +266,7 @@ std::vector<Setting> evaluate_settings() {
        .kind = SettingKind::text,
        .fallback = std::string("ndcg@100"),
        .keeps = metric_with_cutoff,
-       .rule = "a metric and a cut-off, such as ndcg@100, or auc",
+       .rule = "a metric and a cut-off, such as ndcg@100, or auc, rmse, mae",
        .common = true,
        .sentence = "Metric that chooses the best epoch and ends a stage early",
        .origin = "own choice"},

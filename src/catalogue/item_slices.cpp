@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "spar/base/error.hpp"
 
@@ -61,7 +62,7 @@ T take(const std::vector<std::byte>& from, std::size_t& at) {
 
 ItemSlices::ItemSlices(const comm::Communicator& communicator, const ShardLayout& layout, Index users, Index items,
                        const data::UserLists& own, std::span<const float> values, std::int64_t round)
-    : offsets_(static_cast<std::size_t>(users) + 1) {
+    : users_{users, layout.shards}, shards_(static_cast<std::size_t>(layout.shards)) {
   has_values_ = communicator.any(!values.empty());
   SPAR_ASSERT(!has_values_ || static_cast<std::int64_t>(values.size()) == own.count());
   const Partition partition{items, layout.shards};
@@ -83,12 +84,11 @@ ItemSlices::ItemSlices(const comm::Communicator& communicator, const ShardLayout
     });
     for (const auto& message : communicator.exchange(outgoing)) {
       std::size_t at = 0;
-      auto user = static_cast<std::size_t>(take<Index>(message, at));
-      while (at < message.size()) offsets_[++user] = take<std::uint32_t>(message, at);
+      for (auto user = take<Index>(message, at); at < message.size(); ++user)
+        add_list(user, take<std::uint32_t>(message, at));
     }
   });
-  for (std::size_t u = 1; u < offsets_.size(); ++u) offsets_[u] += offsets_[u - 1];
-  items_.resize(static_cast<std::size_t>(count()));
+  close_lists();
   if (has_values_) values_.resize(items_.size());
   in_rounds(communicator, own, round, [&](Index first, Index end) {
     Messages outgoing(ranks);
@@ -109,19 +109,52 @@ ItemSlices::ItemSlices(const comm::Communicator& communicator, const ShardLayout
     });
     for (const auto& message : communicator.exchange(outgoing)) {
       std::size_t at = 0;
-      const auto user = static_cast<std::size_t>(take<Index>(message, at));
+      const auto user = take<Index>(message, at);
       const std::size_t bytes = (message.size() - at) / (has_values_ ? 2 : 1);
-      const auto place = static_cast<std::size_t>(offsets_[user]);
       if (bytes == 0) continue;
+      const Place first_list = find(user);
+      const auto place = static_cast<std::size_t>(first_list.shard->begin_of(first_list.k));
       std::memcpy(items_.data() + place, message.data() + at, bytes);
       if (has_values_) std::memcpy(values_.data() + place, message.data() + at + bytes, bytes);
     }
   });
 }
 
+// A shard's users come from one rank, which sends them in ascending order.
+void ItemSlices::add_list(Index user, std::uint32_t count) {
+  if (count == 0) return;
+  const int shard = users_.part_of(user);
+  UserShard& lists = shards_[static_cast<std::size_t>(shard)];
+  const std::uint64_t end = (lists.ends.empty() ? 0 : lists.ends.back()) + std::uint64_t{count};
+  SPAR_ASSERT(end <= std::numeric_limits<std::uint32_t>::max());
+  lists.users.push_back(static_cast<std::uint32_t>(user - users_.begin(shard)));
+  lists.ends.push_back(static_cast<std::uint32_t>(end));
+}
+
+void ItemSlices::close_lists() {
+  std::int64_t total = 0;
+  for (UserShard& lists : shards_) {
+    lists.begin = total;
+    lists.users.shrink_to_fit();
+    lists.ends.shrink_to_fit();
+    if (!lists.ends.empty()) total += lists.ends.back();
+  }
+  items_.resize(static_cast<std::size_t>(total));
+}
+
+ItemSlices::Place ItemSlices::find(Index user) const {
+  const int shard = users_.part_of(user);
+  const UserShard& lists = shards_[static_cast<std::size_t>(shard)];
+  const auto number = static_cast<std::uint32_t>(user - users_.begin(shard));
+  const auto at = std::lower_bound(lists.users.begin(), lists.users.end(), number);
+  return {&lists, static_cast<std::size_t>(at - lists.users.begin()), at != lists.users.end() && *at == number};
+}
+
 Cells ItemSlices::of(Index user) const {
-  const auto begin = static_cast<std::size_t>(offsets_[static_cast<std::size_t>(user)]);
-  const auto n = static_cast<std::size_t>(offsets_[static_cast<std::size_t>(user) + 1]) - begin;
+  const Place place = find(user);
+  if (!place.found) return {};
+  const auto begin = static_cast<std::size_t>(place.shard->begin_of(place.k));
+  const auto n = static_cast<std::size_t>(place.shard->begin_of(place.k + 1)) - begin;
   return {{items_.data() + begin, n}, has_values_ ? std::span(values_.data() + begin, n) : std::span<const float>{}};
 }
 

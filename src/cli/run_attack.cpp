@@ -179,9 +179,9 @@ class AttackRun {
                                                                    : run_.recipe.integer("train.batch_size");
     lists_ = systems::read_run_lists(communicator_, *run_.file, run_.header, run_.model,
                                      evaluation_.protocol == evaluate::Protocol::sampled, !evaluation_.cold_items);
-    lists_.chosen_users =
-        systems::choose_users(communicator_, run_.model.users->first_row(), run_.model.users->rows(), options_.users,
-                              static_cast<std::uint64_t>(run_.recipe.integer("train.seed")));
+    lists_.chosen_users = systems::choose_users(
+        communicator_, run_.model.users->first_row(), run_.model.users->rows(), options_.users,
+        static_cast<std::uint64_t>(run_.recipe.integer("train.seed")), lists_.judged_users(options_.split));
     median_norms_ = systems::median_norms(communicator_, run_.layout, run_.model, plan_.taps);
     if (!options_.push.empty()) search_.pushed = row_of_item(options_.push);
   }

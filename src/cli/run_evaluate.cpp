@@ -91,11 +91,12 @@ void judge(const comm::Communicator& communicator, const std::string& directory,
     evaluation.per_user = options.per_user || options.runs.size() > 1;
   });
   const bool sampled = evaluation.protocol == evaluate::Protocol::sampled;
-  systems::RunLists lists =
-      systems::read_run_lists(communicator, *run.file, run.header, run.model, sampled, !evaluation.cold_items);
+  systems::RunLists lists = systems::read_run_lists(communicator, *run.file, run.header, run.model, sampled,
+                                                    !evaluation.cold_items || run.model.predicts_ratings());
+  lists.chosen_users = lists.judged_users(options.split);
   if (options.users > 0) {
     lists.chosen_users = systems::choose_users(communicator, run.model.users->first_row(), run.model.users->rows(),
-                                               options.users, sample_seed);
+                                               options.users, sample_seed, lists.chosen_users);
   }
   evaluate::RunResult result = describe(run, recipe, options);
   const evaluate::EvaluationLists parts = lists.evaluation(options.split, sampled);

@@ -64,7 +64,7 @@ class Recommender {
   }
 
  private:
-  // Marks this rank's users among those asked for; no list: all with training interactions.
+  // Marks this rank's users among those asked for; no list: all with training interactions, or folded in.
   void find_users() {
     std::vector<std::string> users;
     comm::agree(communicator_, [&] {
@@ -92,7 +92,7 @@ class Recommender {
                                         std::min(ids_per_block, rows - begin));
         for (std::size_t j = 0; j < ids.size(); ++j) {
           const auto k = begin + static_cast<Index>(j);
-          const bool trained = !lists_.train.of(k).empty();
+          const bool trained = lists_.has_profile(k);
           if (all) wanted_[static_cast<std::size_t>(k)] = trained ? 1 : 0;
           const auto place = places.find(ids[j]);
           if (place == places.end()) continue;

@@ -117,6 +117,7 @@ void TrainingRun::check_inputs() {
   comm::agree(communicator_, [&] {
     if (header_.counts[0] == 0) throw UserError(fmt::format("{}: holds no training interactions", options_.data));
     if (recipe_.system() == "popularity") return;
+    systems::check_data(recipe_, header_);
     plan_ = systems::plan_of(recipe_);
     const auto network = systems::network_of(recipe_);
     if (network && network->histories() != nullptr) data::require_times(*file_);
@@ -146,8 +147,8 @@ void TrainingRun::build() {
   comm::agree(communicator_, [&] { model_ = systems::make_model(communicator_, layout_, header_, recipe_, true); });
   systems::load_features(communicator_, *file_, recipe_, model_);
   const bool sampled = recipe_.system() != "popularity" && evaluation_.protocol == evaluate::Protocol::sampled;
-  lists_ = systems::read_run_lists(communicator_, *file_, header_, model_, sampled,
-                                   recipe_.system() != "popularity" && !evaluation_.cold_items);
+  const bool seen = recipe_.system() != "popularity" && (!evaluation_.cold_items || model_.predicts_ratings());
+  lists_ = systems::read_run_lists(communicator_, *file_, header_, model_, sampled, seen);
   if (recipe_.system() == "popularity") return;
   if (recipe_.has("model.init") && !recipe_.text("model.init").empty() && !resume_) {
     const std::string note =
@@ -158,7 +159,8 @@ void TrainingRun::build() {
   engine_ = systems::make_engine(communicator_, layout_, header_, recipe_, model_, lists_.train);
   validation_users_ = systems::choose_users(communicator_, model_.users->first_row(), model_.users->rows(),
                                             recipe_.integer("evaluate.validation_users"),
-                                            static_cast<std::uint64_t>(recipe_.integer("train.seed")));
+                                            static_cast<std::uint64_t>(recipe_.integer("train.seed")),
+                                            lists_.judged_users(recipe_.text("evaluate.select_on")));
 }
 
 void TrainingRun::find_resume() {
@@ -186,6 +188,11 @@ void TrainingRun::print_first_lines(const std::optional<game::ResumePoint>& resu
                              header_.name, with_commas(header_.users), with_commas(header_.items),
                              with_commas(header_.counts[0]), with_commas(header_.counts[1]),
                              with_commas(header_.counts[2])));
+  if (header_.holds_out_users)
+    progress_.line(
+        fmt::format("        users of the validation and test parts are held out of training: {} of their "
+                    "interactions are folded in",
+                    with_commas(header_.counts[3])));
   const std::string state =
       !resume ? "new"
               : fmt::format("goes on after epoch {}{}", resume->progress.epoch,
@@ -295,7 +302,9 @@ game::TrainingHooks TrainingRun::hooks() {
     if (report.epoch == 1 && report.skipped > 0) {
       const std::string count = with_commas(report.skipped);
       progress_.line(model_.autoencoder
-                         ? fmt::format("warning: {} users take no part: they have no training interactions", count)
+                         ? fmt::format("{}{} users take no part: {}", header_.holds_out_users ? "" : "warning: ", count,
+                                       header_.holds_out_users ? "they are held out, or have no interactions"
+                                                               : "they have no training interactions")
                          : fmt::format("warning: {} interactions are left out: their users have every item", count));
     }
     show(report.stage, report.epoch, false);

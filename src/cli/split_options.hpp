@@ -1,5 +1,8 @@
 #pragma once
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "data_tools/import.hpp"
 #include "spar/cli/option_set.hpp"
@@ -10,7 +13,11 @@ namespace spar::cli {
 struct SplitWords {
   std::string split;  ///< empty: automatic
   std::string validation;
+  std::vector<std::int64_t> held_out_users;  ///< for validation, for the test; empty: none
+  std::optional<double> fold_in;
+  bool drop_unseen_items = false;
 
+  /// UserError where the options do not fit together.
   void apply(data_tools::SplitRules& rules) const;
 };
 

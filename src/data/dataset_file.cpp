@@ -12,7 +12,7 @@ namespace spar::data {
 
 namespace {
 
-constexpr std::array<Part, 3> all_parts = {Part::train, Part::validation, Part::test};
+constexpr std::array<Part, 4> all_parts = {Part::train, Part::validation, Part::test, Part::fold_in};
 
 struct Expected {
   std::string array;
@@ -40,7 +40,7 @@ void check_arrays(const store::ArrayFile& file, const DatasetHeader& header) {
   using store::ElementType;
   check_array(file, {"/users/ids", ElementType::text, header.users});
   check_array(file, {"/items/ids", ElementType::text, header.items});
-  for (const Part part : all_parts) {
+  for (const Part part : parts_of(header.holds_out_users)) {
     const Index count = header.counts[static_cast<std::size_t>(part)];
     check_array(file, {part_array(part, "offsets"), ElementType::i64, header.users + 1});
     check_array(file, {part_array(part, "items"), ElementType::u32, count});
@@ -62,8 +62,14 @@ const char* part_name(Part part) {
       return "validation";
     case Part::test:
       return "test";
+    case Part::fold_in:
+      return "fold_in";
   }
   SPAR_ASSERT(false);
+}
+
+std::span<const Part> parts_of(bool holds_out_users) {
+  return std::span(all_parts).first(holds_out_users ? 4 : 3);
 }
 
 std::string part_array(Part part, const std::string& array) {
@@ -78,7 +84,8 @@ DatasetHeader read_header(const store::ArrayFile& file) {
   header.users = file.integer_attribute("/", "users");
   header.items = file.integer_attribute("/", "items");
   if (header.users < 0 || header.items < 0) throw_damaged(file, "its counts of users and items are negative");
-  for (const Part part : all_parts)
+  header.holds_out_users = file.has(part_array(Part::fold_in, "offsets"));
+  for (const Part part : parts_of(header.holds_out_users))
     header.counts[static_cast<std::size_t>(part)] = file.integer_attribute("/", part_name(part));
   header.has_ratings = file.has(part_array(Part::train, "ratings"));
   header.has_times = file.has(part_array(Part::train, "times"));

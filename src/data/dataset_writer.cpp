@@ -16,14 +16,14 @@ namespace spar::data {
 
 namespace {
 
-constexpr std::array<Part, 3> all_parts = {Part::train, Part::validation, Part::test};
+constexpr std::int64_t version_without_held_out_users = 1;
 
 std::vector<store::ArraySpec> specs_of(const DatasetPlan& plan) {
   using store::ElementType;
   std::vector<store::ArraySpec> specs;
   specs.push_back(spec("/users/ids", ElementType::text, store::group_boundaries(plan.users), plan.user_id_bytes));
   specs.push_back(spec("/items/ids", ElementType::text, store::group_boundaries(plan.items), plan.item_id_bytes));
-  for (const Part part : all_parts) {
+  for (const Part part : parts_of(plan.holds_out_users())) {
     const std::vector<std::int64_t> boundaries = running_sum(plan.group_counts[static_cast<std::size_t>(part)]);
     specs.push_back(spec(part_array(part, "offsets"), ElementType::i64, offsets_boundaries(plan.users)));
     specs.push_back(spec(part_array(part, "items"), ElementType::u32, boundaries));
@@ -40,8 +40,9 @@ std::vector<store::ArraySpec> specs_of(const DatasetPlan& plan) {
 
 std::vector<store::Attribute> attributes_of(const DatasetPlan& plan) {
   using store::Attribute;
+  const std::int64_t version = plan.holds_out_users() ? dataset_version : version_without_held_out_users;
   std::vector<Attribute> attributes = {Attribute::of("/", "format", std::string(dataset_format)),
-                                       Attribute::of("/", "version", dataset_version),
+                                       Attribute::of("/", "version", version),
                                        Attribute::of("/", "source", plan.source),
                                        Attribute::of("/", "split", plan.split),
                                        Attribute::of("/", "users", plan.users),
@@ -49,7 +50,7 @@ std::vector<store::Attribute> attributes_of(const DatasetPlan& plan) {
   if (!plan.name.empty()) attributes.push_back(Attribute::of("/", "name", plan.name));
   describe_group("/users", "spar-entities", attributes);
   describe_group("/items", "spar-entities", attributes);
-  for (const Part part : all_parts) {
+  for (const Part part : parts_of(plan.holds_out_users())) {
     const std::vector<std::int64_t>& counts = plan.group_counts[static_cast<std::size_t>(part)];
     attributes.push_back(
         Attribute::of("/", part_name(part), std::accumulate(counts.begin(), counts.end(), std::int64_t{0})));
@@ -75,7 +76,7 @@ std::string partial_path(const std::string& path, const std::string& mark) {
 
 DatasetWriter::DatasetWriter(DatasetPlan plan, store::ArrayFileWriter writer)
     : plan_(std::move(plan)), writer_(std::move(writer)) {
-  for (const Part part : all_parts) {
+  for (const Part part : parts()) {
     const auto p = static_cast<std::size_t>(part);
     group_offsets_[p] = running_sum(plan_.group_counts[p]);
   }

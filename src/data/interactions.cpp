@@ -23,13 +23,12 @@ UserLists read_any(const store::ArrayFile& file, const std::string& offsets_arra
   return lists;
 }
 
-template <class T>
-std::vector<T> read_beside(const store::ArrayFile& file, Part part, const char* array, Index first_user,
-                           Index end_user) {
+template <class Values>
+Values read_beside(const store::ArrayFile& file, Part part, const char* array, Index first_user, Index end_user) {
   const std::string path = part_array(part, array);
   if (!file.has(path)) return {};
-  return read_entries<std::vector<T>>(
-      file, path, read_slice(file, part_array(part, "offsets"), path, first_user, end_user, "user"));
+  return read_entries<Values>(file, path,
+                              read_slice(file, part_array(part, "offsets"), path, first_user, end_user, "user"));
 }
 
 }  // namespace
@@ -48,11 +47,16 @@ UserLists read_negatives(const store::ArrayFile& file, Index first_user, Index e
 }
 
 std::vector<float> read_ratings(const store::ArrayFile& file, Part part, Index first_user, Index end_user) {
-  return read_beside<float>(file, part, "ratings", first_user, end_user);
+  return read_beside<std::vector<float>>(file, part, "ratings", first_user, end_user);
 }
 
 std::vector<std::int64_t> read_times(const store::ArrayFile& file, Part part, Index first_user, Index end_user) {
-  return read_beside<std::int64_t>(file, part, "times", first_user, end_user);
+  return read_beside<std::vector<std::int64_t>>(file, part, "times", first_user, end_user);
+}
+
+void read_values(const store::ArrayFile& file, Part part, UserLists& lists) {
+  lists.ratings =
+      read_beside<LargeVector<float>>(file, part, "ratings", lists.first_user, lists.first_user + lists.users());
 }
 
 std::vector<std::string> read_ids(const store::ArrayFile& file, const std::string& array, Index first, Index count) {

@@ -20,49 +20,28 @@ namespace spar::evaluate {
 
 namespace {
 
-// Numbers of one column that are summed over users: how many have a value, their sum, the sum of their squares.
-constexpr std::size_t moments = 3;
-
 // Sums over the users of each shard of this rank, in the order of users.
 class ShardSums {
  public:
-  ShardSums(const ShardLayout& layout, int rank, Index total_users, std::size_t columns)
+  ShardSums(const ShardLayout& layout, int rank, Index total_users, const MetricColumns& columns)
       : users_{total_users, layout.shards},
         first_shard_(layout.first_shard(rank)),
         columns_(columns),
-        values_(static_cast<std::size_t>(layout.shard_count(rank)) * columns * moments) {}
+        values_(static_cast<std::size_t>(layout.shard_count(rank)) * width()) {}
 
-  void add(Index user, std::span<const double> row) {
-    double* to = &values_[static_cast<std::size_t>(users_.part_of(user) - first_shard_) * columns_ * moments];
-    for (const double value : row) {
-      if (!std::isnan(value)) {
-        to[0] += 1.0;
-        to[1] += value;
-        to[2] += value * value;
-      }
-      to += moments;
-    }
+  std::size_t width() const { return columns_.count() * MetricColumns::moments; }
+  void add(Index user, std::span<const double> row, const RatingErrors& errors) {
+    columns_.add_moments(row, errors,
+                         &values_[static_cast<std::size_t>(users_.part_of(user) - first_shard_) * width()]);
   }
   std::span<const double> values() const { return values_; }
 
  private:
   Partition users_;
   int first_shard_;
-  std::size_t columns_;
+  const MetricColumns& columns_;
   std::vector<double> values_;
 };
-
-MetricValue summarise(const double* moment) {
-  const double count = moment[0];
-  constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
-  MetricValue value{undefined, undefined};
-  if (count > 0) value.mean = moment[1] / count;
-  if (count > 1) {
-    const double variance = std::max(0.0, moment[2] - count * value.mean * value.mean) / (count - 1.0);
-    value.standard_error = std::sqrt(variance / count);
-  }
-  return value;
-}
 
 float greatest(const float* values, Index count, Index stride, int columns) {
   float most = 0.0F;
@@ -96,12 +75,19 @@ ItemBounds bound_items(const comm::Communicator& communicator, const Scorer& sco
           static_cast<float>(communicator.max(static_cast<double>(bounds.bias)))};
 }
 
-void check_lists(const EvaluationLists& lists, const Scorer& scorer, const EvaluationOptions& options) {
+void check_lists(const EvaluationLists& lists, const Scorer& scorer, const EvaluationOptions& options,
+                 const MetricColumns& columns) {
   SPAR_ASSERT(lists.targets != nullptr);
   SPAR_ASSERT(scorer.users.rows == 0 || scorer.items.rows == 0 || scorer.users.dim == scorer.items.dim);
   SPAR_ASSERT(lists.targets->users() == scorer.users.rows);
   for (const data::UserLists* mask : lists.masked) SPAR_ASSERT(mask->users() == scorer.users.rows);
   SPAR_ASSERT(options.cold_items || lists.seen_items != nullptr);
+  if (columns.needs_ratings() && !lists.scale) {
+    throw UserError(
+        "rmse and mae compare predicted ratings with given ones: they need a system that predicts ratings, such as "
+        "autorec, so choose other evaluate.metrics and evaluate.select_by");
+  }
+  SPAR_ASSERT(!lists.scale || lists.targets->ratings.size() == lists.targets->items.size());
   if (options.protocol == Protocol::sampled && lists.candidates == nullptr) {
     throw UserError(
         "the sampled protocol needs fixed candidates for each user, which the data set lacks: use the full ranking, or "
@@ -122,7 +108,7 @@ void collect(Wave& wave, const MetricColumns& columns, const Scorer& scorer, boo
   for (std::size_t k = 0; k < wave.size(); ++k) {
     const Index user = scorer.users.first_row + wave.user(k).list;
     const auto row = std::span<const double>(values).subspan(k * width, width);
-    sums.add(user, row);
+    sums.add(user, row, wave.user(k).errors);
     if (!per_user) continue;
     result.user_rows.push_back(user);
     result.user_values.insert(result.user_values.end(), row.begin(), row.end());
@@ -138,7 +124,7 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
   std::optional<MetricColumns> parsed;
   comm::agree(communicator, [&] {
     parsed.emplace(options);
-    check_lists(lists, scorer, options);
+    check_lists(lists, scorer, options, *parsed);
   });
   const MetricColumns& columns = *parsed;
   const CountRules rules{options.ties, columns.needs_auc(), columns.last_cutoff()};
@@ -147,8 +133,8 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
 
   EvaluationResult result;
   result.names = columns.names();
-  ShardSums sums(ShardLayout{shards, communicator.size()}, communicator.rank(), scorer.total_users, columns.count());
-  ItemRows rows(communicator, shards, scorer, seen);
+  ShardSums sums(ShardLayout{shards, communicator.size()}, communicator.rank(), scorer.total_users, columns);
+  ItemRows rows(communicator, shards, scorer, columns.needs_ratings() ? lists.seen_items : seen);
   ItemRing ring(communicator, scorer, seen);
   WorkerScans scans(scorer, lists.masked);
   Wave wave(scorer, lists, options.cold_items, rules, bounds);
@@ -156,7 +142,7 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
   for (Index next = 0; communicator.any(next < end);) {
     next = wave.fill(next);
     wave.score_targets(communicator, rows, options.protocol);
-    if (options.protocol == Protocol::full) {
+    if (options.protocol == Protocol::full && columns.needs_ranks()) {
       ring.each_block([&](const catalogue::ItemBlock& block) {
         for_user_ranges(wave.size(), most_users_in_task, [&](std::size_t first, std::size_t last, int worker) {
           wave.count(scans.of(worker), block, first, last);
@@ -175,10 +161,10 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
         "nothing to evaluate: none of the chosen users has an item to find that is not masked too, so use a split that "
         "holds items back");
   });
-  const auto width = static_cast<int>(columns.count() * moments);
-  const std::vector<double> totals = comm::tree_sum(communicator, shards, sums.values(), width);
+  const std::vector<double> totals =
+      comm::tree_sum(communicator, shards, sums.values(), static_cast<int>(sums.width()));
   for (std::size_t c = 0; c < columns.count(); ++c)
-    result.metrics[columns.names()[c]] = summarise(&totals[c * moments]);
+    result.metrics[columns.names()[c]] = columns.summarise(c, &totals[c * MetricColumns::moments]);
   return result;
 }
 

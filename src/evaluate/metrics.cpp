@@ -24,9 +24,21 @@ double gain(double place) {
 }  // namespace
 
 const std::vector<std::string>& metric_names() {
-  static const std::vector<std::string> names = {"hr", "ndcg", "precision",   "recall", "recall_min",
-                                                 "f1", "map",  "map_per_hit", "mrr",    "auc"};
+  static const std::vector<std::string> names = {"hr",  "ndcg",        "precision", "recall", "recall_min", "f1",
+                                                 "map", "map_per_hit", "mrr",       "auc",    "rmse",       "mae"};
   return names;
+}
+
+bool is_error(const std::string& metric) {
+  return metric == "rmse" || metric == "mae";
+}
+
+void RatingErrors::add(double error) {
+  const double square = error * error;
+  ++count;
+  absolute += std::abs(error);
+  squared += square;
+  fourth += square * square;
 }
 
 MetricColumns::Metric MetricColumns::parse(const std::string& name) {
@@ -47,12 +59,15 @@ MetricColumns::MetricColumns(const EvaluationOptions& options) {
   }
   for (const std::string& name : options.metrics) {
     const Metric metric = parse(name);
-    if (metric == Metric::auc) {
+    const bool of_ratings = metric == Metric::rmse || metric == Metric::mae;
+    if (of_ratings || metric == Metric::auc) {
       columns_.push_back({metric, 0});
-      names_.push_back(prefix + name);
-      needs_auc_ = true;
+      names_.push_back((of_ratings ? "" : prefix) + name);
+      (of_ratings ? needs_ratings_ : needs_auc_) = true;
+      needs_ranks_ = needs_ranks_ || !of_ratings;
       continue;
     }
+    needs_ranks_ = true;
     if (options.cutoffs.empty())
       throw UserError(fmt::format("evaluate.cutoffs is empty, but {} needs one: for example [10]", name));
     for (const std::int64_t cutoff : options.cutoffs) {
@@ -73,7 +88,7 @@ MetricColumns::MetricColumns(const EvaluationOptions& options) {
 }
 
 double MetricColumns::value(const Column& column, const UserRanks& user) const {
-  if (column.metric == Metric::auc) return user.auc;
+  if (column.cutoff == 0) return value_without_cutoff(column, user);
   const auto cutoff = static_cast<double>(column.cutoff);
   const auto found = std::lower_bound(user.places.begin(), user.places.end(), cutoff) - user.places.begin();
   const auto hits = user.places.first(static_cast<std::size_t>(found));
@@ -111,9 +126,48 @@ double MetricColumns::value(const Column& column, const UserRanks& user) const {
       return hits.empty() ? 0.0 : sum / count;
     }
     case Metric::auc:
+    case Metric::rmse:
+    case Metric::mae:
       break;
   }
-  return user.auc;
+  SPAR_ASSERT(false);
+}
+
+double MetricColumns::value_without_cutoff(const Column& column, const UserRanks& user) {
+  if (column.metric == Metric::auc) return user.auc;
+  if (user.errors.count == 0) return std::numeric_limits<double>::quiet_NaN();
+  const auto ratings = static_cast<double>(user.errors.count);
+  return column.metric == Metric::mae ? user.errors.absolute / ratings : std::sqrt(user.errors.squared / ratings);
+}
+
+void MetricColumns::add_moments(std::span<const double> values, const RatingErrors& errors, double* sums) const {
+  for (std::size_t c = 0; c < columns_.size(); ++c, sums += moments) {
+    const bool is_rmse = columns_[c].metric == Metric::rmse;
+    if (is_rmse || columns_[c].metric == Metric::mae) {
+      sums[0] += static_cast<double>(errors.count);
+      sums[1] += is_rmse ? errors.squared : errors.absolute;
+      sums[2] += is_rmse ? errors.fourth : errors.squared;
+    } else if (!std::isnan(values[c])) {
+      sums[0] += 1.0;
+      sums[1] += values[c];
+      sums[2] += values[c] * values[c];
+    }
+  }
+}
+
+MetricValue MetricColumns::summarise(std::size_t column, const double* sums) const {
+  const double count = sums[0];
+  constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+  MetricValue value{undefined, undefined};
+  if (count > 0) value.mean = sums[1] / count;
+  if (count > 1) {
+    const double variance = std::max(0.0, sums[2] - count * value.mean * value.mean) / (count - 1.0);
+    value.standard_error = std::sqrt(variance / count);
+  }
+  if (columns_[column].metric != Metric::rmse) return value;
+  value.mean = std::sqrt(value.mean);
+  value.standard_error = value.mean > 0 ? value.standard_error / (2.0 * value.mean) : 0.0;
+  return value;
 }
 
 void MetricColumns::values(const UserRanks& user, std::span<double> out) const {

@@ -48,6 +48,12 @@ bool Wave::is_masked(Index list, ItemId item) const {
   });
 }
 
+// The first of the masked lists is the training's.
+bool Wave::has_profile(Index list) const {
+  return !lists_->masked.front()->of(list).empty() ||
+         (lists_->fold_in != nullptr && !lists_->fold_in->of(list).empty());
+}
+
 Index Wave::fill(Index next) {
   users_.clear();
   targets_.clear();
@@ -58,10 +64,12 @@ Index Wave::fill(Index next) {
     WaveUser user;
     user.list = next;
     user.begin = targets_.size();
-    for (const ItemId item : lists_->targets->of(next)) {
-      if (is_masked(next, item)) continue;
+    const auto items = lists_->targets->of(next);
+    for (std::size_t k = 0; k < items.size(); ++k) {
+      if (is_masked(next, items[k])) continue;
       Target target;
-      target.item = item;
+      target.item = items[k];
+      if (lists_->scale) target.rating = lists_->targets->ratings_of(next)[k];
       targets_.push_back(target);
     }
     user.end = targets_.size();
@@ -109,6 +117,7 @@ void Wave::score_targets(const comm::Communicator& communicator, ItemRows& rows,
 void Wave::score_user(WaveUser& user, const ItemRows& rows) {
   const int dim = scorer_->items.dim;
   const float* const row = scorer_->users.row(user.list);
+  const bool has_score = !lists_->scale || has_profile(user.list);
   std::size_t kept = user.begin;
   for (std::size_t t = user.begin; t < user.end; ++t) {
     Target target = targets_[t];
@@ -116,6 +125,10 @@ void Wave::score_user(WaveUser& user, const ItemRows& rows) {
     if (!cold_items_ && !item.seen) continue;
     target.score = checked_score(item, row, dim, scorer_->users.first_row + user.list, target.item);
     target.below = catalogue::below(target.score);
+    if (const auto& scale = lists_->scale) {
+      const float rating = has_score && item.seen ? std::clamp(target.score, scale->low, scale->high) : scale->unknown;
+      user.errors.add(static_cast<double>(rating) - static_cast<double>(target.rating));
+    }
     targets_[kept++] = target;
   }
   user.end = kept;
@@ -254,7 +267,7 @@ UserRanks Wave::ranks(std::size_t k, std::vector<double>& places) {
     first = last;
   }
   std::sort(places.begin(), places.end());
-  UserRanks ranks{places, users_[k].targets(), std::numeric_limits<double>::quiet_NaN()};
+  UserRanks ranks{places, users_[k].targets(), std::numeric_limits<double>::quiet_NaN(), users_[k].errors};
   if (rules_.auc && others > 0) ranks.auc = wins / (static_cast<double>(others) * static_cast<double>(targets.size()));
   return ranks;
 }

@@ -14,6 +14,7 @@ namespace spar::evaluate {
 /// An item to be found, and how many candidates stand before it so far.
 struct Target {
   ItemId item = 0;
+  float rating = 0;  ///< where ratings are predicted
   float score = 0;
   float below = 0;             ///< the next float below score
   std::uint32_t before = 0;    ///< candidates with a greater score, or the same and a smaller id
@@ -29,6 +30,7 @@ struct WaveUser {
   Index excluded = 0;    ///< items that are no candidates
   Index candidates = 0;
   bool bounded = false;  ///< none of its scores can overflow
+  RatingErrors errors;
 
   Index targets() const { return static_cast<Index>(end - begin); }
 };
@@ -84,6 +86,7 @@ class Wave {
   std::size_t take_items(std::size_t first, Protocol protocol, Index most, std::vector<ItemId>& items) const;
   bool is_masked(Index list, ItemId item) const;
   void score_user(WaveUser& user, const ItemRows& rows);
+  bool has_profile(Index list) const;
   void count_fixed_candidates(WaveUser& user, const ItemRows& rows);
   bool count_piece(WaveUser& user, const catalogue::ScoredItems& scored, std::vector<float>& thresholds,
                    std::vector<std::uint32_t>& above);

@@ -278,7 +278,7 @@ void Trainer::end_epoch() {
 void Trainer::validate() {
   const double value = hooks_.validate(progress_.epoch, stage().name);
   auto& best = progress_.best[static_cast<std::size_t>(progress_.stage)];
-  const bool gained = best.epoch < 0 || value > best.value;
+  const bool gained = best.epoch < 0 || (plan_.lower_is_better ? value < best.value : value > best.value);
   if (gained) {
     best = {progress_.epoch, value, fmt::format("epoch-{:06d}-step-{:06d}", progress_.epoch, 0)};
     progress_.without_gain = 0;

@@ -66,6 +66,7 @@ std::unique_ptr<game::Engine> catalogue_engine(const comm::Communicator& communi
   setup.model = *model.autoencoder;
   setup.tables = model.autoencoder_tables();
   setup.train = &train;
+  if (model.predicts_ratings()) setup.values = std::span(train.ratings.data(), train.ratings.size());
   setup.users = data.users;
   setup.rate = recipe.schedule("optimizer.learning_rate");
   setup.batch_users = recipe.integer("train.batch_size");

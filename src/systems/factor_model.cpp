@@ -12,6 +12,7 @@
 #include "spar/base/error.hpp"
 #include "spar/base/random.hpp"
 #include "spar/base/threads.hpp"
+#include "spar/evaluate/metrics.hpp"
 #include "spar/systems/system.hpp"
 
 namespace spar::systems {
@@ -137,6 +138,22 @@ void check_layout(const comm::Communicator& communicator, int shards) {
                   communicator.size(), shards, std::bit_ceil(static_cast<unsigned>(communicator.size()))));
 }
 
+void check_data(const Recipe& recipe, const data::DatasetHeader& data) {
+  const auto network = network_of(recipe);
+  const auto autoencoder = autoencoder_of(recipe);
+  const bool knows_new_users = autoencoder || counts_only(recipe) || (network && network->histories() != nullptr);
+  if (data.holds_out_users && !knows_new_users) {
+    throw UserError(
+        fmt::format("{} learns a row for each user, so it has none for the users that {} holds out of training: take a "
+                    "system that reads profiles or histories, such as mult-vae or sasrec, or spar split {} --split "
+                    "ratio --to other.h5",
+                    recipe.system(), data.path, data.path));
+  }
+  if (autoencoder && autoencoder->reads_ratings && !data.has_ratings)
+    throw UserError(fmt::format("{} predicts ratings, which {} lacks: import text that has a column of ratings",
+                                recipe.system(), data.path));
+}
+
 optim::OptimizerSettings optimizer_of(const Recipe& recipe) {
   optim::OptimizerSettings settings;
   settings.rule = optim::Rule::sgd;
@@ -227,6 +244,7 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
                     "networks have them: {} takes 0",
                     recipe.real("optimizer.clip_norm"), recipe.system()));
   plan.optimizer = optimizer_of(recipe);
+  plan.lower_is_better = evaluate::is_error(recipe.text("evaluate.select_by"));
   plan.validate_every_epochs = recipe.integer("evaluate.every_epochs");
   const std::int64_t patience = plan.validate_every_epochs > 0 ? recipe.integer("evaluate.patience") : 0;
   const std::int64_t epochs = recipe.integer("train.epochs");
@@ -309,9 +327,10 @@ evaluate::EvaluationOptions evaluation_options(const Recipe& recipe) {
 }
 
 std::vector<std::uint8_t> choose_users(const comm::Communicator& communicator, Index first_user, Index users,
-                                       Index most, std::uint64_t seed) {
-  std::vector<std::uint8_t> chosen(static_cast<std::size_t>(users), 1);
-  const Index total = communicator.sum(users);
+                                       Index most, std::uint64_t seed, const std::vector<std::uint8_t>& eligible) {
+  std::vector<std::uint8_t> chosen = eligible;
+  if (!communicator.any(!eligible.empty())) chosen.assign(static_cast<std::size_t>(users), 1);
+  const Index total = communicator.sum(static_cast<Index>(std::count(chosen.begin(), chosen.end(), 1)));
   if (most == 0 || total <= most) return chosen;
   const RandomStream stream(seed, Purpose::validation_users);
   const auto key = [&](Index k) {
@@ -323,10 +342,13 @@ std::vector<std::uint8_t> choose_users(const comm::Communicator& communicator, I
   for (int bit = 63; bit >= 0; --bit) {
     const std::uint64_t trial = threshold | (std::uint64_t{1} << bit);
     Index below = 0;
-    for (Index k = 0; k < users; ++k) below += key(k) < trial ? 1 : 0;
+    for (Index k = 0; k < users; ++k) below += chosen[static_cast<std::size_t>(k)] != 0 && key(k) < trial ? 1 : 0;
     if (communicator.sum(below) <= most) threshold = trial;
   }
-  for (Index k = 0; k < users; ++k) chosen[static_cast<std::size_t>(k)] = key(k) < threshold ? 1 : 0;
+  for (Index k = 0; k < users; ++k) {
+    std::uint8_t& mark = chosen[static_cast<std::size_t>(k)];
+    mark = mark != 0 && key(k) < threshold ? 1 : 0;
+  }
   return chosen;
 }
 

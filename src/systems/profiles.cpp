@@ -18,6 +18,7 @@ void represent_profiles(const comm::Communicator& communicator, const ShardLayou
                         const evaluate::EvaluationLists& lists, float* out) {
   const data::UserLists& train = *lists.masked.front();
   SPAR_ASSERT(train.first_user == model.users->first_row() && train.users() == model.users->rows());
+  const bool ratings = model.predicts_ratings();
   std::vector<Index> users;
   for (Index k = 0; k < train.users(); ++k) {
     if (lists.chosen_users == nullptr || (*lists.chosen_users)[static_cast<std::size_t>(k)] != 0) users.push_back(k);
@@ -29,14 +30,21 @@ void represent_profiles(const comm::Communicator& communicator, const ShardLayou
     const auto nodes = std::span(users).subspan(first, std::min(users_per_wave, users.size() - first));
     std::vector<std::int64_t> offsets{0};
     std::vector<ItemId> items;
+    std::vector<float> values;
+    std::vector<Index> rows;
     for (const Index user : nodes) {
-      const auto list = train.of(user);
+      const bool folds_in = lists.fold_in != nullptr && !lists.fold_in->of(user).empty();
+      const data::UserLists& from = folds_in ? *lists.fold_in : train;
+      const auto list = from.of(user);
       items.insert(items.end(), list.begin(), list.end());
+      if (ratings) values.insert(values.end(), from.ratings_of(user).begin(), from.ratings_of(user).end());
+      rows.push_back(folds_in ? -1 : user);
       offsets.push_back(static_cast<std::int64_t>(items.size()));
     }
-    const std::vector<float> hidden = game::represent(
-        communicator, layout, *model.autoencoder, model.autoencoder_tables(),
-        {.offsets = offsets, .items = items, .nodes = nodes}, std::max(1, users_per_round / layout.ranks));
+    const std::vector<float> hidden =
+        game::represent(communicator, layout, *model.autoencoder, model.autoencoder_tables(),
+                        {.offsets = offsets, .items = items, .values = values, .nodes = rows},
+                        std::max(1, users_per_round / layout.ranks));
     for (std::size_t k = 0; k < nodes.size(); ++k)
       std::copy_n(hidden.data() + k * stride, stride, out + static_cast<std::size_t>(nodes[k]) * stride);
   }

@@ -1,7 +1,9 @@
 #include "spar/systems/run_directory.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <limits>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -51,6 +53,19 @@ store::CheckpointManifest choose_checkpoint(const RunPaths& paths, const std::st
     return store::read_manifest(paths.checkpoints() + "/" + best->checkpoint);
   }
   return checkpoints.front();
+}
+
+// The smallest and the largest rating of training, and the middle between them; of all ranks.
+evaluate::RatingScale scale_of(const comm::Communicator& communicator, const data::UserLists& train) {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
+  for (const float rating : train.ratings) {
+    low = std::min(low, static_cast<double>(rating));
+    high = std::max(high, static_cast<double>(rating));
+  }
+  low = -communicator.max(-low);
+  high = communicator.max(high);
+  return {static_cast<float>(low), static_cast<float>(high), static_cast<float>(0.5 * (low + high))};
 }
 
 }  // namespace
@@ -164,13 +179,15 @@ RunLists read_run_lists(const comm::Communicator& communicator, const store::Arr
   RunLists lists;
   const Index first = model.users->first_row();
   const Index end = first + model.users->rows();
+  lists.holds_out_users = header.holds_out_users;
+  const bool ratings = model.predicts_ratings();
   comm::agree(communicator, [&] {
-    lists.train = data::read_lists(file, data::Part::train, first, end);
-    lists.validation = data::read_lists(file, data::Part::validation, first, end);
-    lists.test = data::read_lists(file, data::Part::test, first, end);
-    if (model.reads_histories()) {
-      data::read_order(file, data::Part::train, lists.train);
-      data::read_order(file, data::Part::validation, lists.validation);
+    const std::array<data::UserLists*, 4> parts{&lists.train, &lists.validation, &lists.test, &lists.fold_in};
+    for (const data::Part part : data::parts_of(header.holds_out_users)) {
+      data::UserLists& list = *parts[static_cast<std::size_t>(part)];
+      list = data::read_lists(file, part, first, end);
+      if (ratings) data::read_values(file, part, list);
+      if (model.reads_histories() && part != data::Part::test) data::read_order(file, part, list);
     }
     if (!with_negatives) return;
     if (!header.has_negatives)
@@ -180,6 +197,7 @@ RunLists read_run_lists(const comm::Communicator& communicator, const store::Arr
                       header.path));
     lists.negatives = data::read_negatives(file, first, end);
   });
+  if (ratings) lists.scale = scale_of(communicator, lists.train);
   if (with_seen) lists.seen_items = seen_items(communicator, lists.train, *model.users, *model.items);
   return lists;
 }
@@ -188,11 +206,24 @@ evaluate::EvaluationLists RunLists::evaluation(const std::string& split, bool sa
   evaluate::EvaluationLists e;
   e.targets = split == "test" ? &test : &validation;
   e.masked = {&train};
+  if (holds_out_users) {
+    e.fold_in = &fold_in;
+    e.masked.push_back(&fold_in);
+  }
   if (split == "test") e.masked.push_back(&validation);
   if (sampled) e.candidates = &negatives;
   if (!seen_items.empty()) e.seen_items = &seen_items;
   if (!chosen_users.empty()) e.chosen_users = &chosen_users;
+  e.scale = scale;
   return e;
+}
+
+std::vector<std::uint8_t> RunLists::judged_users(const std::string& split) const {
+  if (!holds_out_users) return {};
+  const data::UserLists& targets = split == "test" ? test : validation;
+  std::vector<std::uint8_t> marks(static_cast<std::size_t>(targets.users()));
+  for (Index k = 0; k < targets.users(); ++k) marks[static_cast<std::size_t>(k)] = targets.of(k).empty() ? 0 : 1;
+  return marks;
 }
 
 }  // namespace spar::systems

@@ -99,8 +99,10 @@ void add_autoencoder(RunPlan& plan, const game::Autoencoder& model, const Recipe
   const int state = 1 + optim::state_blocks(optimizer_of(recipe).rule);
   plan.tables += table::Table::bytes(items, {model.input_width(), false, state - 1}) + dense * state;
   plan.checkpoint += number * state * (data.items * model.input_width() + dense_numbers);
-  // Interactions by slice of the items, and 8 bytes for each user of all and 12 for each own one.
-  plan.pairs += share(data.counts[0], rank_shards, plan.shards) * number + data.users * 8 + users * 12;
+  // Interactions by slice of the items, 8 bytes for each user who has some there, and 12 for each own one.
+  const std::int64_t interaction = model.reads_ratings ? 2 * number : number;
+  plan.pairs += share(data.counts[0], rank_shards, plan.shards) * interaction + users * 12 +
+                8 * std::min(data.users, share(data.counts[0], rank_shards, plan.shards));
   const std::int64_t tree_rooms = plan.threads + std::bit_width(static_cast<unsigned>(plan.shards));
   constexpr std::int64_t layer_copies = 5;  // values and gradients of a layer's sums and activations, and noise
   plan.buffers = number * batch * (in + out + tree_rooms * std::max(in, out)) +
@@ -138,6 +140,7 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
                     "new experiment: its numbers differ)",
                     ranks, plan.shards, std::bit_ceil(static_cast<unsigned>(ranks))));
   }
+  check_data(recipe, data);
   const ShardLayout layout{plan.shards, ranks};
   int most_shards = 0;
   for (int r = 0; r < ranks; ++r) most_shards = std::max(most_shards, layout.shard_count(r));
@@ -153,8 +156,10 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   const Index items = share(data.items, most_shards, plan.shards);
   plan.tables = table::Table::bytes(users, user) + table::Table::bytes(items, item);
   const std::int64_t train = share(data.counts[0], most_shards, plan.shards);
-  const std::int64_t held_out = share(data.counts[1] + data.counts[2], most_shards, plan.shards);
-  plan.pairs = train * (counts || autoencoder ? 4 : 12) + held_out * 4 + 3 * (users + 1) * 8;
+  const std::int64_t held_out = share(data.counts[1] + data.counts[2] + data.counts[3], most_shards, plan.shards);
+  const std::int64_t lists = data.holds_out_users ? 4 : 3;
+  plan.pairs = train * (counts || autoencoder ? 4 : 12) + held_out * 4 + lists * (users + 1) * 8;
+  if (autoencoder && autoencoder->reads_ratings) plan.pairs += (train + held_out) * 4;
   plan.evaluation = evaluate::evaluation_bytes(columns, users, items, evaluation_options(recipe));
   if (network) plan.evaluation += (users + items) * padded(columns) * static_cast<std::int64_t>(sizeof(float));
   const game::HistoryModel* histories = network ? network->histories() : nullptr;

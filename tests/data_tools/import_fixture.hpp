@@ -23,7 +23,7 @@ using Pairs = std::set<std::pair<std::string, std::string>>;
 struct Contents {
   data::DatasetHeader header;
   std::vector<std::string> users, items;
-  std::array<Pairs, 3> pairs;  ///< (user, item) by part
+  std::array<Pairs, 4> pairs;  ///< (user, item) by part
   std::map<std::pair<std::string, std::string>, float> ratings;
   std::map<std::pair<std::string, std::string>, std::int64_t> times;
   std::map<std::string, std::vector<std::string>> candidates;
@@ -31,15 +31,15 @@ struct Contents {
   const Pairs& train() const { return pairs[0]; }
   const Pairs& validation() const { return pairs[1]; }
   const Pairs& test() const { return pairs[2]; }
+  const Pairs& fold_in() const { return pairs[3]; }
   Pairs all() const {
-    Pairs result = pairs[0];
-    result.insert(pairs[1].begin(), pairs[1].end());
-    result.insert(pairs[2].begin(), pairs[2].end());
+    Pairs result;
+    for (const Pairs& part : pairs) result.insert(part.begin(), part.end());
     return result;
   }
-  /// The part (0, 1, 2) of a pair, -1 where it is in none.
+  /// The part (0, 1, 2, 3) of a pair, -1 where it is in none.
   int part_of(const std::string& user, const std::string& item) const {
-    for (int part = 0; part < 3; ++part) {
+    for (int part = 0; part < 4; ++part) {
       if (pairs[static_cast<std::size_t>(part)].contains({user, item})) return part;
     }
     return -1;
@@ -53,7 +53,7 @@ inline Contents read_contents(const std::string& path) {
   contents.users = data::read_ids(file, "/users/ids", 0, contents.header.users);
   contents.items = data::read_ids(file, "/items/ids", 0, contents.header.items);
   const auto user_name = [&](Index row) { return contents.users[static_cast<std::size_t>(row)]; };
-  for (const data::Part part : {data::Part::train, data::Part::validation, data::Part::test}) {
+  for (const data::Part part : data::parts_of(contents.header.holds_out_users)) {
     const data::UserLists lists = data::read_lists(file, part, 0, contents.header.users);
     const std::vector<float> ratings = data::read_ratings(file, part, 0, contents.header.users);
     const std::vector<std::int64_t> times = data::read_times(file, part, 0, contents.header.users);

@@ -265,7 +265,7 @@ BOOST_AUTO_TEST_CASE(options_that_do_not_fit_each_other_are_refused) {
                     "--separator must be a text without line ends and quotes, for instance , or :: or tab");
   BOOST_CHECK_EQUAL(
       sentence_of(ExitCode::usage, [] { data_tools::parse_split_kind("--split", "loo"); }),
-      "--split loo is unknown; it can be leave-one-out, random-leave-one-out, ratio, temporal, given or none");
+      "--split loo is unknown; it can be leave-one-out, random-leave-one-out, ratio, temporal, random, given or none");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

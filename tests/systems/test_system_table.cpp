@@ -38,7 +38,8 @@ BOOST_AUTO_TEST_CASE(every_system_says_what_it_is_needs_and_scores) {
     }
   }
   BOOST_TEST((names == std::set<std::string>{"popularity", "bpr-mf", "apr", "gmf", "mlp", "neumf", "vbpr", "amr",
-                                             "sasrec", "gru4rec", "mult-vae", "mult-dae", "cdae", "acae", "pat"}));
+                                             "sasrec", "gru4rec", "mult-vae", "mult-dae", "cdae", "acae", "autorec",
+                                             "pat"}));
   BOOST_TEST((spar::systems::find_system("magic") == nullptr));
 }
 
@@ -145,6 +146,10 @@ BOOST_AUTO_TEST_CASE(auto_encoders_have_their_published_form_and_mirror_the_laye
   BOOST_TEST((cdae.encoder == Widths{50} && cdae.user_nodes && !cdae.normalise && !cdae.mean_over_users));
   BOOST_TEST((cdae.cells == spar::game::LossCells::sampled && cdae.negatives == 5.0));
   BOOST_TEST((declared("acae", {"autoencoder.cells=all"}).cells == spar::game::LossCells::all));
+  const auto autorec = declared("autorec");
+  BOOST_TEST((autorec.encoder == Widths{500} && autorec.decoder.empty() && autorec.keep == 1.0 && !autorec.normalise));
+  BOOST_TEST((autorec.reads_ratings && autorec.loss == spar::catalogue::OutputLoss::square));
+  BOOST_TEST((autorec.cells == spar::game::LossCells::observed && !autorec.mean_over_users));
   BOOST_TEST(!spar::systems::autoencoder_of(spar::systems::load_recipe("apr", {})).has_value());
   const spar::Recipe recipe = spar::systems::load_recipe("mult-vae", {});
   BOOST_TEST(recipe.text("optimizer.name") == "adam");
@@ -169,6 +174,16 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_an_auto_encoder_gets_one_sentence) {
              "the whole batch, so it takes batch");
   BOOST_TEST(fault("cdae", {"parallel.pipeline=1"}) == "parallel.pipeline = 1 is for factor models: cdae takes 0");
   BOOST_TEST(fault("acae", {}) == "accepted");
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_knows_whether_the_metric_that_chooses_an_epoch_is_an_error) {
+  const auto plan = [](const std::string& system, const std::vector<std::string>& overrides) {
+    return spar::systems::plan_of(spar::systems::load_recipe(system, overrides));
+  };
+  BOOST_TEST(plan("autorec", {}).lower_is_better);
+  BOOST_TEST(plan("autorec", {"evaluate.select_by=mae"}).lower_is_better);
+  BOOST_TEST(!plan("autorec", {"evaluate.select_by=ndcg@10"}).lower_is_better);
+  BOOST_TEST(!plan("mult-vae", {}).lower_is_better);
 }
 
 BOOST_AUTO_TEST_CASE(acae_begins_as_cdae_and_perturbs_both_wide_layers) {
@@ -203,7 +218,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_recipe_is_refused_with_a_proposal) {
   BOOST_TEST(refusal("apr-publishd") == "there is no recipe apr-publishd: did you mean apr-published?");
   BOOST_TEST(refusal("my-own.toml") ==
              "there is no recipe my-own.toml: give a TOML file, or one of popularity, bpr-mf, apr, gmf, mlp, neumf, "
-             "vbpr, amr, sasrec, gru4rec, mult-vae, mult-dae, cdae, acae, pat, amr-published, apr-published");
+             "vbpr, amr, sasrec, gru4rec, mult-vae, mult-dae, cdae, acae, autorec, pat, amr-published, apr-published");
   BOOST_TEST(refusal("/") == "/ is a directory: RECIPE is a TOML file or the name of a ready recipe");
   BOOST_TEST(refusal("apr", {"adversary.epsilom=1"}) ==
              "--set: unknown setting adversary.epsilom: did you mean adversary.epsilon?");
@@ -211,7 +226,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_recipe_is_refused_with_a_proposal) {
              "--set: adversary.epsilon is no setting of bpr-mf, only of apr, amr, acae");
   BOOST_TEST(refusal("popularity", {"model.dim=8"}) ==
              "--set: model.dim is no setting of popularity, only of bpr-mf, apr, gmf, neumf, vbpr, amr, sasrec, "
-             "gru4rec, cdae, acae, pat");
+             "gru4rec, cdae, acae, autorec, pat");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

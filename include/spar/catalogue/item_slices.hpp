@@ -20,7 +20,7 @@ struct Cells {
 
 /// The interactions of all users with this rank's items, the second copy of the data in training over item slices: a
 /// step then needs the ids of its users and no list travels. Memory: 4 bytes an interaction with this rank's items (8
-/// with values), and 8 bytes a user of the data set on every rank.
+/// with values), and 8 bytes for each user who has some of them.
 class ItemSlices {
  public:
   /// Hands each rank the interactions with its items. Collective; every rank gives the lists of its own users
@@ -34,11 +34,30 @@ class ItemSlices {
   Cells of(Index user) const;
   Cells of(Index user, Index first, Index end) const;
 
-  std::int64_t count() const { return offsets_.back(); }
+  std::int64_t count() const { return static_cast<std::int64_t>(items_.size()); }
   bool has_values() const { return has_values_; }
 
  private:
-  std::vector<std::int64_t> offsets_;  // users + 1
+  // The users of one shard who have interactions here: numbers within the shard, ascending, and where their lists end,
+  // counted from `begin`.
+  struct UserShard {
+    std::int64_t begin = 0;
+    std::vector<std::uint32_t> users;
+    std::vector<std::uint32_t> ends;
+
+    std::int64_t begin_of(std::size_t k) const { return begin + (k == 0 ? 0 : ends[k - 1]); }
+  };
+  struct Place {
+    const UserShard* shard;
+    std::size_t k;  // of the first user who is not before the one asked for
+    bool found;
+  };
+  Place find(Index user) const;
+  void add_list(Index user, std::uint32_t count);
+  void close_lists();
+
+  Partition users_;
+  std::vector<UserShard> shards_;
   LargeVector<ItemId> items_;
   LargeVector<float> values_;
   bool has_values_ = false;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 ///   /train/ratings    f32 [train]            optional
 ///   /train/times      i64 [train]            optional, seconds since 1970 or input order
 ///   /validation/...   /test/...              as train; absent parts have 0 interactions and all-zero offsets
+///   /fold_in/...                             optional, as train: what is told of users held out of training
 ///   /test/negatives_offsets i64 [users + 1], /test/negatives u32    optional: fixed candidates of a sampled protocol
 ///   /users/..., /items/..., /graphs/..., /tags/...    optional: side data (side_data.hpp)
 ///
@@ -29,10 +31,16 @@
 namespace spar::data {
 
 inline constexpr const char* dataset_format = "spar-dataset";
-inline constexpr std::int64_t dataset_version = 1;
+/// The newest version that is read. Files that hold users out have it; others are of version 1, which says the same of
+/// them.
+inline constexpr std::int64_t dataset_version = 2;
 
-enum class Part { train, validation, test };
-const char* part_name(Part part);  ///< "train", "validation", "test"
+/// Users held out of training (strong generalisation: Liang et al., WWW 2018) have no interaction in train: what may be
+/// known of them stands in fold_in, what must be found in validation or in test.
+enum class Part { train, validation, test, fold_in };
+const char* part_name(Part part);  ///< "train", "validation", "test", "fold_in"
+/// The parts that a data set has: fold_in is the last, and only there where users are held out.
+std::span<const Part> parts_of(bool holds_out_users);
 
 /// What the header of a data set says; cheap to read.
 struct DatasetHeader {
@@ -40,10 +48,11 @@ struct DatasetHeader {
   std::string name;  ///< for run directories and first lines: the file's name without ending, or what import was told
   Index users = 0;
   Index items = 0;
-  Index counts[3] = {0, 0, 0};  ///< interactions by Part
+  Index counts[4] = {0, 0, 0, 0};  ///< interactions by Part
   bool has_ratings = false;
   bool has_times = false;
   bool has_negatives = false;
+  bool holds_out_users = false;
   std::string content;  ///< 16 hexadecimal digits: the checksum of all checksums; the identity of the data
   std::string split;    ///< how train, validation and test were made, one phrase
 };

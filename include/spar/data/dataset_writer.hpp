@@ -27,10 +27,12 @@ struct DatasetPlan {
   std::string split;   ///< how train, validation and test were made, one phrase
   Index users = 0;
   Index items = 0;
-  std::array<std::vector<std::int64_t>, 3> group_counts;            ///< interactions, by Part; empty: none
+  /// Interactions, by Part; empty: none. Where that of fold_in is empty, no user is held out.
+  std::array<std::vector<std::int64_t>, 4> group_counts;
   std::optional<std::vector<std::int64_t>> negatives_group_counts;  ///< fixed candidates of a sampled protocol
   bool has_ratings = false;
   bool has_times = false;
+  bool holds_out_users() const { return !group_counts[static_cast<std::size_t>(Part::fold_in)].empty(); }
   std::size_t user_id_bytes = 1;  ///< of the longest user id in UTF-8; at least 1
   std::size_t item_id_bytes = 1;
   std::vector<SidePlan> side;                ///< what is known of users and items besides; see SideWriter
@@ -54,6 +56,8 @@ class DatasetWriter {
   static DatasetWriter create_together(const comm::Communicator& communicator, const std::string& path,
                                        const DatasetPlan& plan);
 
+  /// The parts that the file has.
+  std::span<const Part> parts() const { return parts_of(plan_.holds_out_users()); }
   /// Writes the interactions of user group `group`: each group of each part once, by any rank, in any order.
   /// Thread-safe for different groups. The number of items must be the plan's.
   void write_group(Part part, int group, const GroupSlice& slice);
@@ -77,7 +81,7 @@ class DatasetWriter {
   void write_texts(const std::string& array, std::size_t bytes, int segment, std::span<const std::string> texts);
 
   DatasetPlan plan_;
-  std::array<std::vector<std::int64_t>, 3> group_offsets_;  ///< by Part, 1,025 each
+  std::array<std::vector<std::int64_t>, 4> group_offsets_;  ///< by Part, 1,025 each
   std::vector<std::int64_t> negatives_group_offsets_;
   store::ArrayFileWriter writer_;
   std::unique_ptr<RemovedBySignals> removed_by_signals_;  ///< of the process that created the file

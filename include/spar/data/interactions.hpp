@@ -20,6 +20,8 @@ struct UserLists {
   LargeVector<ItemId> items;
   LargeVector<ItemId> by_time{};  ///< the same, oldest first within a user; empty unless read (data/histories.hpp)
 
+  LargeVector<float> ratings{};  ///< beside items; empty unless read (read_values)
+
   Index users() const { return static_cast<Index>(offsets.size()) - 1; }
   std::int64_t count() const { return offsets.back(); }
   /// Items of local user k (global user first_user + k).
@@ -33,6 +35,11 @@ struct UserLists {
     const auto list = of(k);
     return {by_time.data() + (list.data() - items.data()), list.size()};
   }
+  /// The ratings of the same items; only where they were read.
+  std::span<const float> ratings_of(Index k) const {
+    const auto list = of(k);
+    return {ratings.data() + (list.data() - items.data()), list.size()};
+  }
   bool contains(Index k, ItemId item) const;  ///< binary search
 };
 
@@ -45,6 +52,9 @@ UserLists read_negatives(const store::ArrayFile& file, Index first_user, Index e
 /// Ratings / times of the same users, in the order of read_lists' items; empty where the file has none.
 std::vector<float> read_ratings(const store::ArrayFile& file, Part part, Index first_user, Index end_user);
 std::vector<std::int64_t> read_times(const store::ArrayFile& file, Part part, Index first_user, Index end_user);
+
+/// Fills the ratings of lists that read_lists() read of the same part; fails likewise.
+void read_values(const store::ArrayFile& file, Part part, UserLists& lists);
 
 /// Original ids of rows [first, first + count) of "/users/ids" or "/items/ids"; any range.
 std::vector<std::string> read_ids(const store::ArrayFile& file, const std::string& array, Index first, Index count);

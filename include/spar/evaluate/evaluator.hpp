@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ enum class Protocol { full, sampled };
 
 struct EvaluationOptions {
   std::vector<std::int64_t> cutoffs{10, 50, 100};
-  /// hr, ndcg, precision, recall, recall_min, f1, map, map_per_hit, mrr (at every cut-off); auc (no cut-off).
+  /// hr, ndcg, precision, recall, recall_min, f1, map, map_per_hit, mrr (at every cut-off); auc, rmse, mae (no
+  /// cut-off).
   std::vector<std::string> metrics{"hr", "ndcg", "precision", "recall", "map", "mrr"};
   Ties ties = Ties::by_id;
   Protocol protocol = Protocol::full;
@@ -39,19 +41,30 @@ struct Scorer {
   const catalogue::PairFunction* pairs = nullptr;  ///< the score in place of the inner product, before the bias
 };
 
+/// How scores become predicted ratings: they are clipped to [low, high]. An item or a user that training never saw has
+/// no score of its own and is predicted `unknown`.
+struct RatingScale {
+  float low = 1;
+  float high = 5;
+  float unknown = 3;
+};
+
 /// The lists of this rank's users that an evaluation needs. All have the same first_user and users().
 struct EvaluationLists {
   const data::UserLists* targets = nullptr;     ///< what must be found
   std::vector<const data::UserLists*> masked;   ///< never candidates: training; when testing also validation
+  const data::UserLists* fold_in = nullptr;     ///< what is told of users held out of training; among `masked`, too
   const data::UserLists* candidates = nullptr;  ///< Protocol::sampled: the fixed negatives
   const std::vector<std::uint8_t>* seen_items =
-      nullptr;  ///< this rank's items: 1 where training has the item (for cold_items = false)
+      nullptr;  ///< this rank's items: 1 where training has the item (for cold_items = false, rmse and mae)
+  std::optional<RatingScale> scale{};  ///< for rmse and mae, which need the ratings of the targets and seen_items
   const std::vector<std::uint8_t>* chosen_users =
       nullptr;  ///< this rank's users: 1 where the user takes part; nullptr: all
 };
 
 /// The mean over the users for whom the metric is defined (all, but for AUC of users without other candidates), and its
-/// standard error, sd / sqrt(n); NaN where no user, or only one, has a value.
+/// standard error, sd / sqrt(n); NaN where no user, or only one, has a value. rmse and mae are over all ratings alike,
+/// whoever gave them: rmse = sqrt(m) for the mean m of squared errors, with the standard error of m over 2 sqrt(m).
 struct MetricValue {
   double mean = 0;
   double standard_error = 0;

@@ -16,7 +16,18 @@
 ///   Kekalainen, ACM TOIS 2002) map         sum of precision@k * h_k / min(N, T)      map_per_hit  the same sum / c, 0
 ///   if c = 0 auc         share of (target, other candidate) pairs in the right order, ties half (no cut-off);
 ///   undefined without other candidates
+/// and of predicted ratings: rmse, the root of the mean squared error, and mae, the mean absolute error.
 namespace spar::evaluate {
+
+/// Errors of a user's predicted ratings, summed over the targets in the order of items.
+struct RatingErrors {
+  Index count = 0;
+  double absolute = 0;
+  double squared = 0;
+  double fourth = 0;  ///< of e^4: for the standard error of the mean of e^2
+
+  void add(double error);
+};
 
 /// What a user's metrics depend on.
 struct UserRanks {
@@ -24,6 +35,7 @@ struct UserRanks {
                                    ///< missing; half places occur with Ties::mean
   Index targets = 0;               ///< at least 1
   double auc = 0;                  ///< NaN where undefined; used only if asked for
+  RatingErrors errors{};
 };
 
 /// The columns that options ask for, and their values.
@@ -37,28 +49,42 @@ class MetricColumns {
   const std::vector<std::string>& names() const { return names_; }
   std::size_t count() const { return names_.size(); }
   bool needs_auc() const { return needs_auc_; }
+  bool needs_ranks() const { return needs_ranks_; }          ///< some metric looks at places
+  bool needs_ratings() const { return needs_ratings_; }      ///< some metric looks at predicted ratings
   std::int64_t last_cutoff() const { return last_cutoff_; }  ///< 0 where no metric has a cut-off
 
   /// One user's values, in the order of names(). NaN: undefined for this user.
   void values(const UserRanks& user, std::span<double> out) const;
 
+  /// Numbers of one column that are summed over users: count, sum and sum of squares of the users' values, or of the
+  /// errors that rmse and mae are means of.
+  static constexpr std::size_t moments = 3;
+  /// Adds one user's to `sums`, count() x moments; `values` as from values().
+  void add_moments(std::span<const double> values, const RatingErrors& errors, double* sums) const;
+  MetricValue summarise(std::size_t column, const double* sums) const;
+
  private:
-  enum class Metric { hr, ndcg, precision, recall, recall_min, f1, map, map_per_hit, mrr, auc };
+  enum class Metric { hr, ndcg, precision, recall, recall_min, f1, map, map_per_hit, mrr, auc, rmse, mae };
   struct Column {
     Metric metric;
     std::int64_t cutoff;
   };
   static Metric parse(const std::string& name);
   double value(const Column& column, const UserRanks& user) const;
+  static double value_without_cutoff(const Column& column, const UserRanks& user);
 
   std::vector<Column> columns_;
   std::vector<std::string> names_;
   std::vector<double> ideal_;  // ideal_[k]: the gain of k targets in the first k places
   std::int64_t last_cutoff_ = 0;
   bool needs_auc_ = false;
+  bool needs_ranks_ = false;
+  bool needs_ratings_ = false;
 };
 
 /// The names that EvaluationOptions::metrics may hold.
 const std::vector<std::string>& metric_names();
+/// Whether a metric ("rmse", "ndcg@10") is better where it is smaller.
+bool is_error(const std::string& metric);
 
 }  // namespace spar::evaluate

@@ -32,8 +32,9 @@ struct Autoencoder {
   tape::Activation activation = tape::Activation::tanh;  ///< of every hidden layer
   bool user_nodes = false;                               ///< a row a user beside the input layer (CDAE)
 
-  bool normalise = false;  ///< the input is x_u / |x_u|_2
-  double keep = 1.0;       ///< share of the inputs that the corruption keeps, scaled by 1 / keep
+  bool reads_ratings = false;  ///< x_ui are the ratings, and the outputs predict them; else x_ui = 1
+  bool normalise = false;      ///< the input is x_u / |x_u|_2
+  double keep = 1.0;           ///< share of the inputs that the corruption keeps, scaled by 1 / keep
   catalogue::OutputLoss loss = catalogue::OutputLoss::multinomial;
   LossCells cells = LossCells::all;
   double negatives = 5.0;       ///< draws for each unit of n_u = sum_i x_ui (LossCells::sampled)

@@ -18,7 +18,8 @@ namespace spar::game {
 struct TrainingPlan {
   std::vector<Stage> stages;
   optim::OptimizerSettings optimizer;
-  bool start_from_best = true;  ///< a later stage starts from the best state of the one before (else from its last)
+  bool lower_is_better = false;  ///< of what validate gives
+  bool start_from_best = true;   ///< a later stage starts from the best state of the one before (else from its last)
   std::int64_t validate_every_epochs = 0;  ///< 0: never
   std::int64_t checkpoint_every_epochs = 0;
   double checkpoint_every_minutes = 10;

@@ -18,6 +18,7 @@ SystemInfo declare_mult_vae();
 SystemInfo declare_mult_dae();
 SystemInfo declare_cdae();
 SystemInfo declare_acae();
+SystemInfo declare_autorec();
 SystemInfo declare_pat();
 
 }  // namespace spar::systems

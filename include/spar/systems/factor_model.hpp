@@ -46,11 +46,14 @@ struct FactorModel {
   std::vector<table::Table*> tables() const;
   /// Whether users are known by their histories, so that lists must have by_time.
   bool reads_histories() const { return network != nullptr && network->histories() != nullptr; }
+  /// Whether scores are predicted ratings, so that lists must have them.
+  bool predicts_ratings() const { return autoencoder && autoencoder->reads_ratings; }
   /// Of an auto-encoder.
   game::AutoencoderTables autoencoder_tables() const;
   /// Collective. The lists are those of the evaluation to come: a history is what it masks, in the order of the lists
   /// (training, then validation when testing, as kang205/SASRec does), and only chosen users have one. The profile that
-  /// an auto-encoder reads is the first list alone, the training's, as in training; again of chosen users only.
+  /// an auto-encoder reads is the first list alone, the training's, as in training, or what is folded in of users held
+  /// out; again of chosen users only.
   Scoring scoring(const comm::Communicator& communicator, int shards, const evaluate::EvaluationLists& lists) const;
   /// What a checkpoint stores, and what must be done when it has been loaded (collective).
   std::vector<store::TableRows> stored(bool with_state);
@@ -68,6 +71,10 @@ std::optional<game::Autoencoder> autoencoder_of(const Recipe& recipe);
 int resolve_shards(Recipe& recipe);
 /// UserError naming the value to set where there are more ranks than shards.
 void check_layout(const comm::Communicator& communicator, int shards);
+
+/// UserError where the data set is not what the recipe's system can learn from and be judged by: users held out of
+/// training where it learns a row for each user, or no ratings where it predicts some.
+void check_data(const Recipe& recipe, const data::DatasetHeader& data);
 
 optim::OptimizerSettings optimizer_of(const Recipe& recipe);
 table::RowShape user_shape(const Recipe& recipe);
@@ -99,8 +106,9 @@ std::vector<std::uint8_t> seen_items(const comm::Communicator& communicator, con
 evaluate::EvaluationOptions evaluation_options(const Recipe& recipe);
 
 /// The sample of validation users: those with the `most` smallest random keys (all where 0 or there are not more), as
-/// marks of this rank's users. A function of (seed, total users) only. Collective.
+/// marks of this rank's users; where `eligible` is not empty, among the users that it marks. A function of (seed, total
+/// users, eligible users) only. Collective.
 std::vector<std::uint8_t> choose_users(const comm::Communicator& communicator, Index first_user, Index users,
-                                       Index most, std::uint64_t seed);
+                                       Index most, std::uint64_t seed, const std::vector<std::uint8_t>& eligible = {});
 
 }  // namespace spar::systems

@@ -76,13 +76,23 @@ struct RunLists {
   data::UserLists train;
   data::UserLists validation;
   data::UserLists test;
+  data::UserLists fold_in;  ///< where the data set holds users out
   data::UserLists negatives;
   std::vector<std::uint8_t> seen_items;
   std::vector<std::uint8_t> chosen_users;
+  bool holds_out_users = false;
+  std::optional<evaluate::RatingScale> scale;  ///< where the model predicts ratings; the lists then have theirs
 
-  /// For evaluating `split` ("test": training and validation items are no candidates; "validation": training items).
+  /// Whether something is known of local user k: training interactions, or what is folded in.
+  bool has_profile(Index k) const { return !train.of(k).empty() || (holds_out_users && !fold_in.of(k).empty()); }
+  /// Marks of this rank's users who have something to find in `split`, where the data set holds users out, since most
+  /// users have nothing there; else no marks: all may be judged.
+  std::vector<std::uint8_t> judged_users(const std::string& split) const;
+  /// For evaluating `split` ("test": training and validation items are no candidates; "validation": training items;
+  /// what is folded in never is).
   evaluate::EvaluationLists evaluation(const std::string& split, bool sampled) const;
 };
+/// Collective. Ratings are read where the model predicts some.
 RunLists read_run_lists(const comm::Communicator& communicator, const store::ArrayFile& file,
                         const data::DatasetHeader& header, const FactorModel& model, bool with_negatives,
                         bool with_seen);
