@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "new_directories.hpp"
+#include "tap_sizes.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -19,6 +20,7 @@
 #include "spar/store/durable.hpp"
 #include "spar/store/run_lock.hpp"
 #include "spar/systems/item_features.hpp"
+#include "spar/systems/posts.hpp"
 #include "spar/systems/run_directory.hpp"
 #include "spar/systems/start_vectors.hpp"
 #include "spar/systems/system.hpp"
@@ -62,7 +64,6 @@ class TrainingRun {
   game::RunPlace place();
   double validate(std::int64_t epoch, const std::string& stage);
   void show(const std::string& stage, std::int64_t epoch, bool keep);
-  void show_taps(const game::Adversary& adversary);
   report::RunStart start_line() const;
 
   const comm::Communicator& communicator_;
@@ -100,6 +101,7 @@ void TrainingRun::read_inputs() {
     file_ = std::make_unique<store::ArrayFile>(data::open_dataset(options_.data));
     header_ = data::read_header(*file_);
     systems::resolve_features(recipe_, *file_);
+    systems::require_posts(recipe_, header_);
     const int shards = systems::resolve_shards(recipe_);
     systems::check_layout(communicator_, shards);
     layout_ = {shards, communicator_.size()};
@@ -120,8 +122,14 @@ void TrainingRun::check_inputs() {
     if (network && network->histories() != nullptr) data::require_times(*file_);
     evaluation_ = systems::evaluation_options(recipe_);
     const std::string& split = recipe_.text("evaluate.select_on");
-    const auto targets = header_.counts[split == "test" ? 2 : 1];
+    const auto targets =
+        systems::targets_of(recipe_, header_, split == "test" ? data::Part::test : data::Part::validation);
     if (plan_.validate_every_epochs > 0 && targets == 0) {
+      if (systems::learns_from_posts(recipe_))
+        throw UserError(
+            fmt::format("{0} holds no {1} posts for early stopping, since no user has enough of them or they were not "
+                        "split: import it with --tags-split leave-one-out, or --set evaluate.every_epochs=0",
+                        options_.data, split));
       if (split == "test")
         throw UserError(
             fmt::format("evaluate.select_on = \"test\", but {} has no test interactions: spar split {} --split "
@@ -152,7 +160,7 @@ void TrainingRun::build() {
         systems::load_start_vectors(communicator_, recipe_.text("model.init"), *file_, header_, model_);
     if (!note.empty()) progress_.line("warning: " + note);
   }
-  engine_ = systems::make_engine(communicator_, layout_, header_, recipe_, model_, lists_.train);
+  engine_ = systems::make_engine(communicator_, layout_, header_, recipe_, model_, lists_.train, lists_.train_posts());
   validation_users_ = systems::choose_users(communicator_, model_.users->first_row(), model_.users->rows(),
                                             recipe_.integer("evaluate.validation_users"),
                                             static_cast<std::uint64_t>(recipe_.integer("train.seed")));
@@ -183,6 +191,10 @@ void TrainingRun::print_first_lines(const std::optional<game::ResumePoint>& resu
                              header_.name, with_commas(header_.users), with_commas(header_.items),
                              with_commas(header_.counts[0]), with_commas(header_.counts[1]),
                              with_commas(header_.counts[2])));
+  if (systems::learns_from_posts(recipe_))
+    progress_.line(fmt::format("posts   {} train / {} validation / {} test; {} tags", with_commas(header_.posts[0]),
+                               with_commas(header_.posts[1]), with_commas(header_.posts[2]),
+                               with_commas(header_.tags)));
   const std::string state =
       !resume ? "new"
               : fmt::format("goes on after epoch {}{}", resume->progress.epoch,
@@ -243,22 +255,6 @@ void TrainingRun::show(const std::string& stage, std::int64_t epoch, bool keep) 
   keep ? progress_.keep(text) : progress_.status(text);
 }
 
-void TrainingRun::show_taps(const game::Adversary& adversary) {
-  std::vector<std::pair<std::string, const table::Table*>> tables{{"user", model_.users.get()},
-                                                                  {"item", model_.items.get()}};
-  for (const auto& table : model_.frozen) tables.emplace_back(table->name(), table.get());
-  if (model_.autoencoder) tables = {{"encoder.weights", model_.encoder.get()}, {"decoder.weights", model_.items.get()}};
-  const double epsilon = adversary.perturbation.epsilon;
-  std::string sizes;
-  for (const auto& [tap, table] : tables) {
-    if (std::find(adversary.taps.begin(), adversary.taps.end(), tap) == adversary.taps.end()) continue;
-    const double norm = table->median_norm(communicator_, layout_.shards);
-    sizes += fmt::format("{} {:.0f}% of the median {} row", sizes.empty() ? " =" : ",",
-                         100 * epsilon / std::max(norm, 1e-30), tap);
-  }
-  progress_.line(fmt::format("adversary on: epsilon {:g}{}", epsilon, sizes));
-}
-
 game::TrainingHooks TrainingRun::hooks() {
   game::TrainingHooks hooks;
   const bool root = communicator_.is_root();
@@ -293,6 +289,8 @@ game::TrainingHooks TrainingRun::hooks() {
       const std::string count = with_commas(report.skipped);
       progress_.line(model_.autoencoder
                          ? fmt::format("warning: {} users take no part: they have no training interactions", count)
+                     : model_.learns_from_posts()
+                         ? fmt::format("warning: {} assignments are left out: their posts have every tag", count)
                          : fmt::format("warning: {} interactions are left out: their users have every item", count));
     }
     show(report.stage, report.epoch, false);
@@ -327,7 +325,10 @@ game::TrainingHooks TrainingRun::hooks() {
     row_.metric.reset();
     if (!stage.adversary || stage.adversary->weight == 0.0) return;
     const double epsilon = stage.adversary->perturbation.epsilon;
-    if (!stage.adversary->taps.empty()) return show_taps(*stage.adversary);
+    if (!stage.adversary->taps.empty()) {
+      const std::string sizes = tap_sizes(communicator_, layout_.shards, model_, *stage.adversary);
+      return progress_.line(fmt::format("adversary on: epsilon {:g}{}", epsilon, sizes));
+    }
     const double user = model_.users->median_norm(communicator_, layout_.shards);
     const double item = model_.items->median_norm(communicator_, layout_.shards);
     progress_.line(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "spar/game/post_source.hpp"
 #include "spar/tape/operations.hpp"
 
 namespace spar::game {
@@ -13,6 +14,16 @@ tape::Var Pass<T>::rows(std::size_t table, std::size_t role) const {
 
 template struct Pass<float>;
 template struct Pass<double>;
+
+std::unique_ptr<BatchSource> NeuralModel::source(const data::UserLists& lists, Index first_user, Index users, int shard,
+                                                 Index total_items, std::uint64_t seed) const {
+  return std::make_unique<PairSource>(lists, first_user, users, shard, total_items, seed);
+}
+
+std::unique_ptr<BatchSource> NeuralModel::post_source(const data::PostRows& posts, Index first_user, Index users,
+                                                      int shard, Index total_tags, std::uint64_t seed) const {
+  return std::make_unique<PostSource>(posts, first_user, users, shard, total_tags, seed);
+}
 
 void NeuralModel::represent_user(const table::DenseParameters&, const float* row, float* out) const {
   std::copy_n(row, score_columns(), out);

@@ -34,7 +34,7 @@ tape::Var NeuralEngine::put_rows(int shard, Worker& worker, std::size_t t, PassK
       scattered(tape, batch_of(shard, set).rows[t].size(), shape.width(), [&](std::size_t j) { return rows[j]; });
   value.columns = shape.dim;
   const std::string& name = table(t).name();
-  if (is_frozen(t) && (kind != PassKind::clean || !is_tapped(name))) return tape.tap(name, tape.constant(value));
+  if (is_frozen(t) && (kind != PassKind::clean || !perturbs_rows(t))) return tape.tap(name, tape.constant(value));
   float* room = row_gradients_[t] + exchanges_[t]->rows_before(set, shard) * static_cast<std::size_t>(shape.width());
   const tape::Matrix<float> gradient{room, value.rows, shape.dim, shape.width(), nullptr};
   const bool adds = kind == PassKind::penalty || (kind == PassKind::perturbed && pushed_[t] == 0);

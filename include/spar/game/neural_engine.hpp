@@ -25,12 +25,13 @@ struct NeuralSetup {
   const NeuralModel* model = nullptr;
   const table::Table* users = nullptr;  ///< whose shards the work is cut by
   const table::Table* items = nullptr;
-  std::vector<table::Table*> tables;  ///< those of a pass: users (where they have columns), items
+  std::vector<table::Table*> tables;  ///< those of a pass: users (where they have columns), items, further ones
   std::vector<table::Table*> frozen;  ///< in the order of the model's frozen()
   std::vector<float> table_rates;     ///< learning rates of the tables' own; 0 or none: the optimiser's
   float dense_rate = 0.0F;            ///< the same of the dense parameters
   table::DenseParameters* dense = nullptr;
   const data::UserLists* train = nullptr;  ///< this rank's users
+  const data::PostRows* posts = nullptr;   ///< the same, of models that learn from posts, which have a table of tags
   std::int64_t batch_size = 64;            ///< entries of a step
   std::uint64_t seed = 1;
   bool node_memory = true;
@@ -93,7 +94,10 @@ class NeuralEngine final : public Engine {
     return t < setup_.tables.size() ? *setup_.tables[t] : *setup_.frozen[t - setup_.tables.size()];
   }
   bool is_frozen(std::size_t t) const { return t >= setup_.tables.size(); }
+  std::unique_ptr<BatchSource> make_source(int shard) const;
   bool is_tapped(const std::string& tap) const;
+  void find_perturbed_columns();
+  bool perturbs_rows(std::size_t t) const { return adversary_ && !perturbed_columns_[t].empty(); }
   bool owners_perturb() const;
   void for_shards(const std::function<void(int shard, Worker& worker)>& pass);
   void clean_pass(int shard, Worker& worker);
@@ -123,8 +127,9 @@ class NeuralEngine final : public Engine {
   std::vector<FrozenTable> frozen_;
   std::vector<optim::Updater> updaters_;  // of each table, then of the dense parameters
   std::unique_ptr<Adversary> adversary_;
-  std::vector<float*> row_gradients_;  // by table: room of all local shards
-  std::vector<std::uint8_t> pushed_;   // by table: its clean gradients went to the owners, the second ones are apart
+  std::vector<std::vector<RowPart>> perturbed_columns_;  // by table; each part has a norm of its own
+  std::vector<float*> row_gradients_;                    // by table: room of all local shards
+  std::vector<std::uint8_t> pushed_;  // by table: its clean gradients went to the owners, the second ones are apart
   Buffer<float> dense_by_shard_;
   Buffer<float> dense_total_;
   std::int64_t dense_bytes_sent_ = 0;

@@ -18,5 +18,7 @@ SystemInfo declare_mult_vae();
 SystemInfo declare_mult_dae();
 SystemInfo declare_cdae();
 SystemInfo declare_acae();
+SystemInfo declare_pitf();
+SystemInfo declare_atf();
 
 }  // namespace spar::systems

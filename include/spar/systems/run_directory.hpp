@@ -77,9 +77,17 @@ struct RunLists {
   data::UserLists validation;
   data::UserLists test;
   data::UserLists negatives;
-  std::vector<std::uint8_t> seen_items;
+  std::vector<std::uint8_t> seen_items;  ///< of the rows that are ranked
   std::vector<std::uint8_t> chosen_users;
+  /// Of models that learn from posts: what is looked for are the tags of held-out posts, none of them masked.
+  struct Posts {
+    data::PostRows train;
+    data::PostRows validation;
+    data::PostRows test;
+  };
+  std::optional<Posts> posts{};
 
+  const data::PostRows* train_posts() const { return posts ? &posts->train : nullptr; }
   /// For evaluating `split` ("test": training and validation items are no candidates; "validation": training items).
   evaluate::EvaluationLists evaluation(const std::string& split, bool sampled) const;
 };
