@@ -23,7 +23,8 @@ std::vector<Setting> feature_settings() {
       {.key = "network.taps",
        .kind = SettingKind::texts,
        .fallback = std::vector<std::string>{"item_features"},
-       .sentence = "Where the adversary's perturbations enter: user, item, item_features",
+       .sentence = "Where the adversary's perturbations enter: user, item, item_features, of atf tag_user and "
+                   "tag_item, or tag for both",
        .origin = "own choice"},
       {.key = "features.name",
        .kind = SettingKind::text,

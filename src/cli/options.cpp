@@ -100,9 +100,13 @@ void declare(OptionSet& set, RecommendOptions& options) {
   set.argument("DIR", options.run, "A run directory");
   set.list("--users", "ID,...", options.users, "Original ids of users; default: all users");
   set.text("--users-from", "FILE", options.users_from, "A file with one original id a line; -: standard input");
-  set.integer("--top", "N", options.top, {1, 100000}, "Items for each user");
-  set.choice("--format", {"tsv", "jsonl"}, options.format,
-             "Columns user, place, item and score, or one JSON object a user");
+  set.list("--items", "ID,...", options.items, "pitf, atf: rank tags for each of --users with each of these items");
+  set.text("--posts", "FILE", options.posts,
+           "pitf, atf: a file with the original ids of a user and an item a line, a tab between; -: standard input");
+  set.integer("--top", "N", options.top, {1, 100000}, "Items for each user, or tags for each post");
+  set.choice(
+      "--format", {"tsv", "jsonl"}, options.format,
+      "Columns user, place, item and score (user, item, place, tag and score), or one JSON object a user or post");
   declare_checkpoint(set, options.checkpoint);
   declare_work(set, options);
 }

@@ -9,6 +9,7 @@
 #include "spar/cli/run.hpp"
 #include "spar/evaluate/paired.hpp"
 #include "spar/evaluate/results.hpp"
+#include "spar/systems/posts.hpp"
 #include "spar/systems/run_directory.hpp"
 
 namespace spar::cli {
@@ -44,8 +45,11 @@ Recipe with_overrides(const Recipe& recipe, const EvaluateOptions& options) {
 }
 
 void check_split(const systems::OpenRun& run, const std::string& split) {
-  const Index held_out = run.header.counts[split == "test" ? 2 : 1];
-  if (held_out > 0) return;
+  const data::Part part = split == "test" ? data::Part::test : data::Part::validation;
+  if (systems::targets_of(run.recipe, run.header, part) > 0) return;
+  if (run.model.learns_from_posts())
+    throw UserError(fmt::format("{}: {} has no {} posts to judge by; spar import --tags-split leave-one-out makes some",
+                                run.paths.directory, run.header.path, split));
   throw UserError(
       fmt::format("{0}: {1} has no {2} interactions to judge by; --split {3} may have, or spar split {1} makes some",
                   run.paths.directory, run.header.path, split, split == "test" ? "validation" : "test"));
@@ -70,6 +74,7 @@ evaluate::RunResult describe(const systems::OpenRun& run, const Recipe& recipe, 
   result.ties = recipe.text("evaluate.ties");
   result.cold_items = recipe.flag("evaluate.cold_items");
   result.sampled_users = options.users;
+  if (run.model.learns_from_posts()) result.judged = "posts";
   return result;
 }
 
@@ -87,6 +92,7 @@ void judge(const comm::Communicator& communicator, const std::string& directory,
   comm::agree(communicator, [&] {
     check_split(run, options.split);
     recipe = with_overrides(run.recipe, options);
+    systems::require_posts(recipe, run.header);
     evaluation = systems::evaluation_options(recipe);
     evaluation.per_user = options.per_user || options.runs.size() > 1;
   });
@@ -108,7 +114,8 @@ void judge(const comm::Communicator& communicator, const std::string& directory,
   if (options.per_user) {
     evaluate::save_user_values(
         communicator, user_values_path(run, result), result.values,
-        [&](Index first, Index count) { return data::read_ids(*run.file, "/users/ids", first, count); });
+        [&](Index first, Index count) { return data::read_ids(*run.file, "/users/ids", first, count); },
+        [&](Index item) { return data::read_ids(*run.file, "/items/ids", item, 1).front(); });
   }
   if (judged.runs.empty()) {
     judged.shards = run.layout.shards;

@@ -10,6 +10,7 @@
 #include "spar/base/progress.hpp"
 #include "spar/cli/run.hpp"
 #include "spar/systems/item_features.hpp"
+#include "spar/systems/posts.hpp"
 #include "spar/systems/private_attributes.hpp"
 #include "spar/systems/system.hpp"
 
@@ -74,6 +75,7 @@ int run_plan(const comm::Communicator& communicator, const PlanOptions& options)
     const data::DatasetHeader header = data::read_header(file);
     systems::resolve_features(recipe, file);
     systems::resolve_attributes(recipe, file);
+    systems::require_posts(recipe, header);
     if (options.ranks < 1 || options.threads < 1) throw UserError("--ranks and --threads take numbers from 1 on");
     const systems::RunPlan plan =
         systems::plan_run(recipe, header, static_cast<int>(options.ranks), static_cast<int>(options.threads));

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
 #include <map>
 #include <unordered_map>
 
+#include "input_lines.hpp"
+#include "recommend_posts.hpp"
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -23,28 +23,16 @@ constexpr Index ids_per_block = 65536;
 std::vector<std::string> wanted_users(const RecommendOptions& options) {
   std::vector<std::string> users = options.users;
   if (options.users_from.empty()) return users;
-  std::ifstream file;
-  if (options.users_from != "-") {
-    file.open(options.users_from);
-    if (!file) throw UserError(fmt::format("{}: cannot be read", options.users_from));
-  }
-  std::istream& in = options.users_from == "-" ? std::cin : file;
-  for (std::string id; std::getline(in, id);) {
-    if (!id.empty() && id.back() == '\r') id.pop_back();
-    if (!id.empty()) users.push_back(id);
-  }
+  for (std::string& id : input_lines(options.users_from)) users.push_back(std::move(id));
   return users;
 }
 
 class Recommender {
  public:
-  Recommender(const comm::Communicator& communicator, const RecommendOptions& options)
-      : communicator_(communicator),
-        options_(options),
-        run_(systems::open_run(communicator, options.run, options.checkpoint)) {}
+  Recommender(const comm::Communicator& communicator, const RecommendOptions& options, systems::OpenRun run)
+      : communicator_(communicator), options_(options), run_(std::move(run)) {}
 
   void run() {
-    if (options_.top < 1) throw UserError("--top takes a number from 1 on");
     lists_ = systems::read_run_lists(communicator_, *run_.file, run_.header, run_.model, false, false);
     find_users();
     const Index first = run_.model.users->first_row();
@@ -189,7 +177,16 @@ class Recommender {
 
 int run_recommend(const comm::Communicator& communicator, const RecommendOptions& options) {
   set_threads(options.threads > 0 ? options.threads : available_processors());
-  Recommender(communicator, options).run();
+  if (options.top < 1) throw UserError("--top takes a number from 1 on");
+  systems::OpenRun run = systems::open_run(communicator, options.run, options.checkpoint);
+  if (run.model.learns_from_posts()) {
+    recommend_tags(communicator, options, run);
+  } else if (!options.items.empty() || !options.posts.empty()) {
+    throw UserError(fmt::format("--items and --posts name what tags are ranked for; {} ranks items for users",
+                                run.recipe.system()));
+  } else {
+    Recommender(communicator, options, std::move(run)).run();
+  }
   return static_cast<int>(ExitCode::done);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "new_directories.hpp"
+#include "tap_sizes.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -19,6 +20,7 @@
 #include "spar/store/durable.hpp"
 #include "spar/store/run_lock.hpp"
 #include "spar/systems/item_features.hpp"
+#include "spar/systems/posts.hpp"
 #include "spar/systems/private_attributes.hpp"
 #include "spar/systems/run_directory.hpp"
 #include "spar/systems/start_vectors.hpp"
@@ -63,7 +65,6 @@ class TrainingRun {
   game::RunPlace place();
   double validate(std::int64_t epoch, const std::string& stage);
   void show(const std::string& stage, std::int64_t epoch, bool keep);
-  void show_taps(const game::Adversary& adversary);
   report::RunStart start_line() const;
 
   const comm::Communicator& communicator_;
@@ -102,6 +103,7 @@ void TrainingRun::read_inputs() {
     header_ = data::read_header(*file_);
     systems::resolve_features(recipe_, *file_);
     systems::resolve_attributes(recipe_, *file_);
+    systems::require_posts(recipe_, header_);
     const int shards = systems::resolve_shards(recipe_);
     systems::check_layout(communicator_, shards);
     layout_ = {shards, communicator_.size()};
@@ -123,8 +125,14 @@ void TrainingRun::check_inputs() {
     if (network && network->histories() != nullptr) data::require_times(*file_);
     evaluation_ = systems::evaluation_options(recipe_);
     const std::string& split = recipe_.text("evaluate.select_on");
-    const auto targets = header_.counts[split == "test" ? 2 : 1];
+    const auto targets =
+        systems::targets_of(recipe_, header_, split == "test" ? data::Part::test : data::Part::validation);
     if (plan_.validate_every_epochs > 0 && targets == 0) {
+      if (systems::learns_from_posts(recipe_))
+        throw UserError(
+            fmt::format("{0} holds no {1} posts for early stopping, since no user has enough of them or they were not "
+                        "split: import it with --tags-split leave-one-out, or --set evaluate.every_epochs=0",
+                        options_.data, split));
       if (split == "test")
         throw UserError(
             fmt::format("evaluate.select_on = \"test\", but {} has no test interactions: spar split {} --split "
@@ -156,7 +164,7 @@ void TrainingRun::build() {
     if (!note.empty()) progress_.line("warning: " + note);
   }
   systems::load_attributes(communicator_, *file_, recipe_, lists_.train, model_);
-  engine_ = systems::make_engine(communicator_, layout_, header_, recipe_, model_, lists_.train);
+  engine_ = systems::make_engine(communicator_, layout_, header_, recipe_, model_, lists_.train, lists_.train_posts());
   validation_users_ = systems::choose_users(communicator_, model_.users->first_row(), model_.users->rows(),
                                             recipe_.integer("evaluate.validation_users"),
                                             static_cast<std::uint64_t>(recipe_.integer("train.seed")),
@@ -193,6 +201,10 @@ void TrainingRun::print_first_lines(const std::optional<game::ResumePoint>& resu
         fmt::format("        users of the validation and test parts are held out of training: {} of their "
                     "interactions are folded in",
                     with_commas(header_.counts[3])));
+  if (systems::learns_from_posts(recipe_))
+    progress_.line(fmt::format("posts   {} train / {} validation / {} test; {} tags", with_commas(header_.posts[0]),
+                               with_commas(header_.posts[1]), with_commas(header_.posts[2]),
+                               with_commas(header_.tags)));
   const std::string state =
       !resume ? "new"
               : fmt::format("goes on after epoch {}{}", resume->progress.epoch,
@@ -253,22 +265,6 @@ void TrainingRun::show(const std::string& stage, std::int64_t epoch, bool keep) 
   keep ? progress_.keep(text) : progress_.status(text);
 }
 
-void TrainingRun::show_taps(const game::Adversary& adversary) {
-  std::vector<std::pair<std::string, const table::Table*>> tables{{"user", model_.users.get()},
-                                                                  {"item", model_.items.get()}};
-  for (const auto& table : model_.frozen) tables.emplace_back(table->name(), table.get());
-  if (model_.autoencoder) tables = {{"encoder.weights", model_.encoder.get()}, {"decoder.weights", model_.items.get()}};
-  const double epsilon = adversary.perturbation.epsilon;
-  std::string sizes;
-  for (const auto& [tap, table] : tables) {
-    if (std::find(adversary.taps.begin(), adversary.taps.end(), tap) == adversary.taps.end()) continue;
-    const double norm = table->median_norm(communicator_, layout_.shards);
-    sizes += fmt::format("{} {:.0f}% of the median {} row", sizes.empty() ? " =" : ",",
-                         100 * epsilon / std::max(norm, 1e-30), tap);
-  }
-  progress_.line(fmt::format("adversary on: epsilon {:g}{}", epsilon, sizes));
-}
-
 game::TrainingHooks TrainingRun::hooks() {
   game::TrainingHooks hooks;
   const bool root = communicator_.is_root();
@@ -305,6 +301,8 @@ game::TrainingHooks TrainingRun::hooks() {
                          ? fmt::format("{}{} users take no part: {}", header_.holds_out_users ? "" : "warning: ", count,
                                        header_.holds_out_users ? "they are held out, or have no interactions"
                                                                : "they have no training interactions")
+                     : model_.learns_from_posts()
+                         ? fmt::format("warning: {} assignments are left out: their posts have every tag", count)
                          : fmt::format("warning: {} interactions are left out: their users have every item", count));
     }
     show(report.stage, report.epoch, false);
@@ -339,7 +337,10 @@ game::TrainingHooks TrainingRun::hooks() {
     row_.metric.reset();
     if (!stage.adversary || !stage.adversary->is_present()) return;
     const double epsilon = stage.adversary->perturbation.epsilon;
-    if (!stage.adversary->taps.empty()) return show_taps(*stage.adversary);
+    if (!stage.adversary->taps.empty()) {
+      const std::string sizes = tap_sizes(communicator_, layout_.shards, model_, *stage.adversary);
+      return progress_.line(fmt::format("adversary on: epsilon {:g}{}", epsilon, sizes));
+    }
     const double user = model_.users->median_norm(communicator_, layout_.shards);
     const double item = model_.items->median_norm(communicator_, layout_.shards);
     progress_.line(

@@ -9,9 +9,10 @@ namespace spar::cli {
 Verb recommend_verb() {
   Verb verb;
   verb.name = "recommend";
-  verb.sentence = "Print the best items for users, by original ids";
+  verb.sentence = "Print the best items for users, or tags for posts, by original ids";
   verb.examples = {"spar recommend runs/apr-ml-100k --users 196,186 --top 10",
-                   "spar recommend runs/apr-ml-100k --users-from users.txt --format jsonl"};
+                   "spar recommend runs/apr-ml-100k --users-from users.txt --format jsonl",
+                   "spar recommend runs/atf-lastfm --users 2,4 --items 52"};
   verb.declare = [](OptionSet& set) {
     auto options = std::make_shared<RecommendOptions>();
     declare(set, *options);

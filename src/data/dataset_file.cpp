@@ -52,6 +52,17 @@ void check_arrays(const store::ArrayFile& file, const DatasetHeader& header) {
   check_array(file, {"/test/negatives", ElementType::u32, file.rows("/test/negatives")});
 }
 
+// The arrays themselves are checked where posts are read.
+void count_posts(const store::ArrayFile& file, DatasetHeader& header) {
+  if (!file.has("/tags/ids")) return;
+  header.tags = file.rows("/tags/ids");
+  for (const Part part : all_parts) {
+    const std::string path = "/tags" + part_array(part, "");
+    header.posts[static_cast<std::size_t>(part)] = file.rows(path + "items");
+    header.assignments[static_cast<std::size_t>(part)] = file.rows(path + "tags");
+  }
+}
+
 }  // namespace
 
 const char* part_name(Part part) {
@@ -93,6 +104,7 @@ DatasetHeader read_header(const store::ArrayFile& file) {
   header.content = file.text_attribute("/", "content");
   header.split = file.text_attribute("/", "split");
   check_arrays(file, header);
+  count_posts(file, header);
   return header;
 }
 

@@ -80,6 +80,7 @@ void check_lists(const EvaluationLists& lists, const Scorer& scorer, const Evalu
   SPAR_ASSERT(lists.targets != nullptr);
   SPAR_ASSERT(scorer.users.rows == 0 || scorer.items.rows == 0 || scorer.users.dim == scorer.items.dim);
   SPAR_ASSERT(lists.targets->users() == scorer.users.rows);
+  SPAR_ASSERT(lists.posts == nullptr || lists.posts->count() == scorer.users.rows);
   for (const data::UserLists* mask : lists.masked) SPAR_ASSERT(mask->users() == scorer.users.rows);
   SPAR_ASSERT(options.cold_items || lists.seen_items != nullptr);
   if (columns.needs_ratings() && !lists.scale) {
@@ -96,8 +97,8 @@ void check_lists(const EvaluationLists& lists, const Scorer& scorer, const Evalu
 }
 
 // The metrics of a wave's users, into the sums and, if asked for, the result.
-void collect(Wave& wave, const MetricColumns& columns, const Scorer& scorer, bool per_user, ShardSums& sums,
-             EvaluationResult& result) {
+void collect(Wave& wave, const MetricColumns& columns, const Scorer& scorer, const EvaluationLists& lists,
+             bool per_user, ShardSums& sums, EvaluationResult& result) {
   const std::size_t width = columns.count();
   std::vector<double> values(wave.size() * width);
   for_user_ranges(wave.size(), most_users_in_task, [&](std::size_t first, std::size_t last, int) {
@@ -106,11 +107,13 @@ void collect(Wave& wave, const MetricColumns& columns, const Scorer& scorer, boo
       columns.values(wave.ranks(k, places), std::span(values).subspan(k * width, width));
   });
   for (std::size_t k = 0; k < wave.size(); ++k) {
-    const Index user = scorer.users.first_row + wave.user(k).list;
+    const Index list = wave.user(k).list;
+    const Index user = lists.user_of(scorer, list);
     const auto row = std::span<const double>(values).subspan(k * width, width);
     sums.add(user, row, wave.user(k).errors);
     if (!per_user) continue;
     result.user_rows.push_back(user);
+    if (lists.posts != nullptr) result.item_rows.push_back(lists.posts->items[static_cast<std::size_t>(list)]);
     result.user_values.insert(result.user_values.end(), row.begin(), row.end());
   }
   result.users += static_cast<Index>(wave.size());
@@ -150,7 +153,7 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
       });
       wave.close(scorer.total_items);
     }
-    collect(wave, columns, scorer, options.per_user, sums, result);
+    collect(wave, columns, scorer, lists, options.per_user, sums, result);
   }
 
   result.users = communicator.sum(result.users);

@@ -76,9 +76,11 @@ std::vector<MeanTest> compare_users(const comm::Communicator& communicator, int 
   for (std::size_t k = 0; k < a.users.size(); ++k) {
     while (other < b.users.size() && b.users[other] < a.users[k]) ++other;
     if (other == b.users.size() || b.users[other] != a.users[k]) continue;
+    // Posts of one user stand in the same order in both.
+    const std::size_t same = other++;
     double* to = &sums[static_cast<std::size_t>(users.part_of(a.users[k]) - first_shard) * width * moments];
     for (std::size_t c = 0; c < width; ++c, to += moments) {
-      const double difference = b.values[other * width + c] - a.values[k * width + c];
+      const double difference = b.values[same * width + c] - a.values[k * width + c];
       if (std::isnan(difference)) continue;
       to[0] += 1.0;
       to[1] += difference;

@@ -22,7 +22,7 @@ constexpr std::size_t users_in_task = 64;
 std::vector<Index> chosen_users(const EvaluationLists& lists, Index users) {
   std::vector<Index> chosen;
   for (Index k = 0; k < users; ++k) {
-    if (lists.chosen_users == nullptr || (*lists.chosen_users)[static_cast<std::size_t>(k)] != 0) chosen.push_back(k);
+    if (lists.takes_part(k)) chosen.push_back(k);
   }
   return chosen;
 }
@@ -41,6 +41,7 @@ std::vector<std::vector<Recommendation>> recommend(const comm::Communicator& com
                                                    const EvaluationLists& lists, int top) {
   if (top < 1) throw UserError("a list of recommendations has at least 1 place");
   for (const data::UserLists* mask : lists.masked) SPAR_ASSERT(mask->users() == scorer.users.rows);
+  SPAR_ASSERT(lists.posts == nullptr || lists.posts->count() == scorer.users.rows);
   const auto places = static_cast<int>(std::min<Index>(top, scorer.total_items));
   const auto capacity = static_cast<std::size_t>(catalogue::top_capacity(places));
   const std::size_t users_in_wave = std::clamp<std::size_t>(wave_bytes / (capacity * sizeof(catalogue::Key)),

@@ -45,7 +45,8 @@ Json object_of(const RunResult& run) {
           {"selected_by", run.selected_by},
           {"selected_on", run.selected_on},
           {"sampled_users", run.sampled_users},
-          {"users", run.values.users},
+          {"judged", run.judged},
+          {run.judged, run.values.users},
           {"skipped", run.values.skipped},
           {"metrics", metrics},
           {"standard_errors", errors}};
@@ -90,7 +91,7 @@ std::string RunResult::label() const {
 
 std::string RunResult::statement() const {
   const std::string ranking = protocol == "sampled" ? "fixed candidates (sampled protocol)" : "full ranking";
-  std::string text = fmt::format("{}, {} users ({} skipped), {}", split, with_commas(values.users),
+  std::string text = fmt::format("{}, {} {} ({} skipped), {}", split, with_commas(values.users), judged,
                                  with_commas(values.skipped), ranking);
   if (!cold_items) text += " of items seen in training";
   if (ties != "by_id") text += fmt::format(", {} ties", ties);
@@ -110,6 +111,7 @@ std::string RunResult::file_name() const {
 std::string obstacle_to_comparison(const RunResult& first, const RunResult& second) {
   if (first.content != second.content) return "they were trained on different data";
   if (first.split != second.split) return "they were judged on different splits";
+  if (first.judged != second.judged) return "one ranks items for users, the other tags for posts";
   if (first.protocol != second.protocol) return "they were judged by different protocols";
   if (first.ties != second.ties) return "they treat equal scores differently";
   if (first.cold_items != second.cold_items) return "their candidates differ (evaluate.cold_items)";
@@ -128,7 +130,7 @@ std::string comparison_json(const std::vector<RunResult>& runs, const std::vecto
   for (const RunDifference& difference : differences) {
     all["differences"].push_back({{"first", runs[difference.first].run},
                                   {"second", runs[difference.second].run},
-                                  {"test", "paired t over users"},
+                                  {"test", "paired t over " + runs[difference.first].judged},
                                   {"metrics", tests_of(runs[difference.first].values.names, difference.tests)}});
   }
   if (grouped) {

@@ -150,7 +150,8 @@ std::string run_table(const std::vector<RunResult>& runs, const std::vector<RunD
   }
   const bool fold = runs.size() == 1 && is_too_wide(rows);
   std::string text = statements(runs) + render(fold ? by_cutoff(runs.front(), labels.front()) : rows);
-  if (!differences.empty()) text += "p: over users; other seeds may differ more (--group seed)\n";
+  if (!differences.empty())
+    text += fmt::format("p: over {}; other seeds may differ more (--group seed)\n", runs.front().judged);
   return text;
 }
 

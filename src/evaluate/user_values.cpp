@@ -61,7 +61,8 @@ std::size_t end_of_piece(const EvaluationResult& result, std::size_t begin) {
 }
 
 std::string lines_of(const EvaluationResult& result, std::size_t begin, std::size_t end,
-                     const std::function<std::vector<std::string>(Index, Index)>& ids) {
+                     const std::function<std::vector<std::string>(Index, Index)>& ids,
+                     const std::function<std::string(Index)>& item_id) {
   std::string text;
   if (begin == end) return text;
   const Index first = result.user_rows[begin];
@@ -69,6 +70,7 @@ std::string lines_of(const EvaluationResult& result, std::size_t begin, std::siz
   const std::size_t width = result.names.size();
   for (std::size_t k = begin; k < end; ++k) {
     text += names[static_cast<std::size_t>(result.user_rows[k] - first)];
+    if (!result.item_rows.empty()) text += "\t" + item_id(result.item_rows[k]);
     for (std::size_t c = 0; c < width; ++c) text += fmt::format("\t{}", result.user_values[k * width + c]);
     text += '\n';
   }
@@ -78,12 +80,14 @@ std::string lines_of(const EvaluationResult& result, std::size_t begin, std::siz
 }  // namespace
 
 void save_user_values(const comm::Communicator& communicator, const std::string& path, const EvaluationResult& result,
-                      const std::function<std::vector<std::string>(Index, Index)>& ids) {
+                      const std::function<std::vector<std::string>(Index, Index)>& ids,
+                      const std::function<std::string(Index)>& item_id) {
+  const bool of_posts = communicator.any(!result.item_rows.empty());
   std::unique_ptr<DurableText> file;
   comm::agree(communicator, [&] {
     if (!communicator.is_root()) return;
     file = std::make_unique<DurableText>(path);
-    std::string titles = "user";
+    std::string titles = of_posts ? "user\titem" : "user";
     for (const std::string& name : result.names) titles += "\t" + name;
     file->write(titles + "\n");
   });
@@ -94,7 +98,7 @@ void save_user_values(const comm::Communicator& communicator, const std::string&
     for (std::size_t next = 0; communicator.any(next < count);) {
       const std::size_t end = next < count ? end_of_piece(result, next) : next;
       std::string text;
-      comm::agree(communicator, [&] { text = lines_of(result, next, end, ids); });
+      comm::agree(communicator, [&] { text = lines_of(result, next, end, ids, item_id); });
       if (mine && rank != 0) communicator.send(std::as_bytes(std::span(text)), 0);
       if (communicator.is_root() && rank != 0) {
         const auto bytes = communicator.receive(rank);

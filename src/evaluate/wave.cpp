@@ -60,7 +60,7 @@ Index Wave::fill(Index next) {
   skipped_ = 0;
   const Index end = lists_->targets->users();
   for (; next < end && users_.size() < most_users && targets_.size() < most_targets; ++next) {
-    if (lists_->chosen_users != nullptr && (*lists_->chosen_users)[static_cast<std::size_t>(next)] == 0) continue;
+    if (!lists_->takes_part(next)) continue;
     WaveUser user;
     user.list = next;
     user.begin = targets_.size();
@@ -123,7 +123,7 @@ void Wave::score_user(WaveUser& user, const ItemRows& rows) {
     Target target = targets_[t];
     const ItemRow item = rows.find(target.item);
     if (!cold_items_ && !item.seen) continue;
-    target.score = checked_score(item, row, dim, scorer_->users.first_row + user.list, target.item);
+    target.score = checked_score(item, row, dim, lists_->user_of(*scorer_, user.list), target.item);
     target.below = catalogue::below(target.score);
     if (const auto& scale = lists_->scale) {
       const float rating = has_score && item.seen ? std::clamp(target.score, scale->low, scale->high) : scale->unknown;
@@ -160,7 +160,7 @@ void Wave::count_fixed_candidates(WaveUser& user, const ItemRows& rows) {
   const float* const row = scorer_->users.row(user.list);
   for (const ItemId item : others) {
     const float score =
-        checked_score(rows.find(item), row, scorer_->items.dim, scorer_->users.first_row + user.list, item);
+        checked_score(rows.find(item), row, scorer_->items.dim, lists_->user_of(*scorer_, user.list), item);
     for (Target& target : targets) add(target, score, item);
   }
   for (Target& target : targets) {

@@ -2,28 +2,11 @@
 
 #include <algorithm>
 
+#include "batch_numbers.hpp"
+
 #include "spar/base/error.hpp"
 
 namespace spar::game {
-
-namespace {
-
-// Numbers of an epoch's examples that do not depend on the launch: shards have 2^32 each.
-Index first_sample(int shard, std::int64_t entry, std::int64_t per_entry) {
-  return (static_cast<Index>(shard) << 32) + entry * per_entry;
-}
-
-void reset(NeuralBatch& batch, std::size_t tables, std::size_t roles) {
-  batch.rows.resize(tables);
-  batch.slots.resize(roles);
-  for (auto& rows : batch.rows) rows.clear();
-  for (auto& slots : batch.slots) slots.clear();
-  batch.labels.clear();
-  batch.samples.clear();
-  batch.examples = 0;
-}
-
-}  // namespace
 
 void BatchSource::draw_inner(std::int64_t, std::int64_t, int, NeuralBatch&) {
   throw Bug("this source draws nothing for inner steps");

@@ -27,12 +27,9 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   const int rank = setup.communicator->rank();
   const int first = setup.layout.first_shard(rank);
   const int end = setup.layout.end_shard(rank);
-  const table::Table& users = *setup.users;
   shard_entries_.resize(static_cast<std::size_t>(setup.layout.shards));
   for (int shard = first; shard < end; ++shard) {
-    sources_.push_back(setup.model->source(*setup.train, users.partition().begin(shard) - users.first_row(),
-                                           users.partition().size(shard), shard, setup.items->total_rows(),
-                                           setup.seed));
+    sources_.push_back(make_source(shard));
     shard_entries_[static_cast<std::size_t>(shard)] = sources_.back()->entries();
   }
   setup.communicator->sum(shard_entries_);
@@ -73,8 +70,22 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
 
 NeuralEngine::~NeuralEngine() = default;
 
+std::unique_ptr<BatchSource> NeuralEngine::make_source(int shard) const {
+  const Partition& users = setup_.users->partition();
+  const Index first = users.begin(shard) - setup_.users->first_row();
+  if (!setup_.model->learns_from_posts())
+    return setup_.model->source(*setup_.train, first, users.size(shard), shard, setup_.items->total_rows(),
+                                setup_.seed);
+  const auto further = setup_.model->further();
+  const auto tags = std::ranges::find(further, data::IdSpace::tags, &FurtherTable::space);
+  SPAR_ASSERT(setup_.posts != nullptr && tags != further.end());
+  const auto table = std::ranges::find(setup_.tables, tags->name, [](const table::Table* t) { return t->name(); });
+  return setup_.model->post_source(*setup_.posts, first, users.size(shard), shard, (*table)->total_rows(), setup_.seed);
+}
+
 void NeuralEngine::begin_stage(const Stage& stage) {
   adversary_.begin(stage.adversary);
+  find_perturbed_columns();
 }
 
 void NeuralEngine::use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) {

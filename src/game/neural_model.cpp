@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "spar/base/error.hpp"
+#include "spar/game/post_source.hpp"
 #include "spar/tape/operations.hpp"
 
 namespace spar::game {
@@ -17,6 +18,16 @@ template struct Pass<double>;
 
 tape::Var NeuralModel::inner_loss(const Pass<float>&) const {
   throw Bug("this model has no inner steps");
+}
+
+std::unique_ptr<BatchSource> NeuralModel::source(const data::UserLists& lists, Index first_user, Index users, int shard,
+                                                 Index total_items, std::uint64_t seed) const {
+  return std::make_unique<PairSource>(lists, first_user, users, shard, total_items, seed);
+}
+
+std::unique_ptr<BatchSource> NeuralModel::post_source(const data::PostRows& posts, Index first_user, Index users,
+                                                      int shard, Index total_tags, std::uint64_t seed) const {
+  return std::make_unique<PostSource>(posts, first_user, users, shard, total_tags, seed);
 }
 
 void NeuralModel::represent_user(const table::DenseParameters&, const float* row, float* out) const {

@@ -12,6 +12,7 @@ namespace spar::game {
 struct NeuralEngine::Perturbed {
   std::string tap;
   tape::Matrix<float> delta;
+  std::vector<RowPart> parts;  // of each row, which have norms of their own
 };
 
 /// Those of one shard's micro-batch.

@@ -29,7 +29,7 @@ void NeuralEngine::second_pass(int shard, Worker& worker) {
 // Trained rows have a gradient, frozen ones only where the adversary asks for it; with a sink, those that it wants.
 bool NeuralEngine::has_gradient(std::size_t t, PassKind kind) const {
   if (sink_.row) return is_wanted(table(t));
-  return !is_frozen(t) || (kind == PassKind::clean && is_tapped(table(t).name()));
+  return !is_frozen(t) || (kind == PassKind::clean && perturbs_rows(t));
 }
 
 // The rows of table t.

@@ -12,9 +12,29 @@ namespace {
 
 constexpr int rows_per_range = 256;
 
-std::uint32_t noise_table(std::size_t tap) {
+std::uint32_t noise_table(std::size_t tap, std::size_t part) {
   constexpr std::uint32_t behind_factor_models = 16;
-  return behind_factor_models + static_cast<std::uint32_t>(tap);
+  constexpr std::uint32_t taps_of_parts = 64;
+  return behind_factor_models + taps_of_parts * static_cast<std::uint32_t>(part) + static_cast<std::uint32_t>(tap);
+}
+
+// Calls body(values, columns, width) on a part of a row of `width` floats, so that it stands on whole lanes with zeros
+// behind it: in place where the part is the row, else on a copy.
+template <class Body>
+void on_part(const RowPart& part, float* row, int width, Body&& body) {
+  if (part.first == 0 && padded(part.columns) == width) return body(row, part.columns, width);
+  thread_local Buffer<float> copy;
+  copy.require(static_cast<std::size_t>(padded(part.columns)));
+  std::copy_n(row + part.first, part.columns, copy.data());
+  std::fill(copy.data() + part.columns, copy.data() + padded(part.columns), 0.0F);
+  body(copy.data(), part.columns, padded(part.columns));
+  std::copy_n(copy.data(), part.columns, row + part.first);
+}
+
+// row = gradient in the parts' columns, 0 elsewhere.
+void take_parts(const std::vector<RowPart>& parts, const float* gradient, int width, float* row) {
+  std::fill_n(row, width, 0.0F);
+  for (const RowPart& part : parts) std::copy_n(gradient + part.first, part.columns, row + part.first);
 }
 
 }  // namespace
@@ -25,12 +45,28 @@ bool NeuralEngine::is_tapped(const std::string& tap) const {
   return std::ranges::any_of(setup_.tables, [&](const table::Table* table) { return table->name() == tap; });
 }
 
+// A row is one ball, or several where the adversary enters at parts of it.
+void NeuralEngine::find_perturbed_columns() {
+  perturbed_columns_.assign(exchanges_.size(), {});
+  const auto further = setup_.model->further();
+  for (std::size_t t = 0; t < exchanges_.size(); ++t) {
+    const std::string& name = table(t).name();
+    if (is_tapped(name)) perturbed_columns_[t] = {{name, 0, table(t).shape().dim}};
+    for (const FurtherTable& form : further) {
+      if (form.name != name) continue;
+      for (const RowPart& part : form.parts) {
+        if (is_tapped(part.tap)) perturbed_columns_[t].push_back(part);
+      }
+    }
+  }
+}
+
 // Noise needs no gradient, so it is the same wherever it is drawn.
 bool NeuralEngine::owners_perturb() const {
   if (!adversary_ || adversary_->scope != adversary::Scope::batch) return false;
   if (adversary_->perturbation.method == adversary::Method::random) return false;
   for (std::size_t t = 0; t < exchanges_.size(); ++t) {
-    if (is_tapped(table(t).name())) return true;
+    if (perturbs_rows(t)) return true;
   }
   return false;
 }
@@ -53,14 +89,14 @@ void NeuralEngine::perturb_shard(int shard, Worker& worker) {
   Perturbations& perturbations = *perturbations_[static_cast<std::size_t>(shard)];
   const bool by_owner = owners_perturb();
   const auto is_mine = [&](std::size_t k) {
-    return is_tapped(tape.taps()[k].name) && !(by_owner && k < exchanges_.size());
+    return k < exchanges_.size() ? perturbs_rows(k) && !by_owner : is_tapped(tape.taps()[k].name);
   };
   std::size_t floats = 0;
   for (std::size_t k = 0; k < tape.taps().size(); ++k) {
     if (!is_mine(k)) continue;
     const tape::Matrix<float>& value = tape.value(tape.taps()[k].value);
     perturbations.all.push_back(
-        {tape.taps()[k].name, {nullptr, value.rows, value.columns, padded(value.columns), nullptr}});
+        {tape.taps()[k].name, {nullptr, value.rows, value.columns, padded(value.columns), nullptr}, {}});
     floats += static_cast<std::size_t>(value.rows) * static_cast<std::size_t>(padded(value.columns));
   }
   perturbations.deltas.require(floats);
@@ -72,19 +108,29 @@ void NeuralEngine::perturb_shard(int shard, Worker& worker) {
     tape::Matrix<float>& delta = perturbations.all[number++].delta;
     delta.data = room;
     const tape::Matrix<float> gradient = tape.gradient(tape.taps()[k].value);
+    const std::vector<RowPart> whole{{tape.taps()[k].name, 0, delta.columns}};
+    const std::vector<RowPart>& parts = k < exchanges_.size() ? perturbed_columns_[k] : whole;
     for (int r = 0; r < delta.rows; ++r) {
-      std::copy_n(gradient.row(r), delta.columns, delta.row(r));
-      std::fill(delta.row(r) + delta.columns, delta.row(r) + delta.stride, 0.0F);
-      const adversary::NoiseKey key{setup_.seed, noise_table(k), noise_row(shard, tape.taps()[k].name, r),
-                                    static_cast<std::uint32_t>(step_), static_cast<std::uint32_t>(epoch_)};
-      adversary::direction(settings, delta.row(r), key, delta.columns, delta.stride, delta.row(r));
+      take_parts(parts, gradient.row(r), delta.stride, delta.row(r));
+      for (std::size_t p = 0; p < parts.size(); ++p) {
+        const adversary::NoiseKey key{setup_.seed, noise_table(k, p), noise_row(shard, tape.taps()[k].name, r),
+                                      static_cast<std::uint32_t>(step_), static_cast<std::uint32_t>(epoch_)};
+        on_part(parts[p], delta.row(r), delta.stride, [&](float* row, int columns, int width) {
+          adversary::direction(settings, row, key, columns, width, row);
+        });
+      }
       squares += adversary::squared_norm(delta.row(r), delta.stride);
     }
+    perturbations.all[number - 1].parts = parts;
     room += static_cast<std::ptrdiff_t>(delta.rows) * delta.stride;
   }
   for (Perturbed& perturbed : perturbations.all) {
-    for (int r = 0; r < perturbed.delta.rows; ++r)
-      adversary::scale_to_ball(settings, squares, perturbed.delta.stride, perturbed.delta.row(r));
+    for (int r = 0; r < perturbed.delta.rows; ++r) {
+      for (const RowPart& part : perturbed.parts) {
+        on_part(part, perturbed.delta.row(r), perturbed.delta.stride,
+                [&](float* row, int, int width) { adversary::scale_to_ball(settings, squares, width, row); });
+      }
+    }
   }
 }
 
@@ -93,12 +139,12 @@ void NeuralEngine::perturb_shard(int shard, Worker& worker) {
 void NeuralEngine::perturb_tables() {
   const int set = set_of(step_);
   for (std::size_t t = 0; t < exchanges_.size(); ++t) {
-    if (!is_tapped(table(t).name())) continue;
+    if (!perturbs_rows(t)) continue;
     Stopwatch watch(seconds_.communication);
     exchanges_[t]->push(set, 0, step_);
   }
   for (std::size_t t = 0; t < exchanges_.size(); ++t) {
-    if (!is_tapped(table(t).name())) continue;
+    if (!perturbs_rows(t)) continue;
     {
       Stopwatch watch(seconds_.communication);
       exchanges_[t]->finish_push(set, 0, step_);
@@ -118,11 +164,16 @@ void NeuralEngine::perturb_touched(std::size_t t) {
   const table::RowShape& shape = table(t).shape();
   float* answers = exchange.return_room(set);
   const int touched = exchange.touched(set);
+  const adversary::NoiseKey none{};
   parallel_for((touched + rows_per_range - 1) / rows_per_range, [&](int range) {
     for (int k = range * rows_per_range; k < std::min(touched, (range + 1) * rows_per_range); ++k) {
-      const adversary::NoiseKey none{};
-      adversary::perturb_row(adversary_->perturbation, exchange.total(set, 0, k), none, shape.dim, shape.width(),
-                             answers + static_cast<std::ptrdiff_t>(k) * shape.width());
+      float* const answer = answers + static_cast<std::ptrdiff_t>(k) * shape.width();
+      take_parts(perturbed_columns_[t], exchange.total(set, 0, k), shape.width(), answer);
+      for (const RowPart& part : perturbed_columns_[t]) {
+        on_part(part, answer, shape.width(), [&](float* row, int columns, int width) {
+          adversary::perturb_row(adversary_->perturbation, row, none, columns, width, row);
+        });
+      }
     }
   });
 }
@@ -132,7 +183,7 @@ void NeuralEngine::take_returned(int shard) {
   Perturbations& perturbations = *perturbations_[static_cast<std::size_t>(shard)];
   perturbations.places.resize(exchanges_.size());
   for (std::size_t t = 0; t < exchanges_.size(); ++t) {
-    if (!is_tapped(table(t).name())) continue;
+    if (!perturbs_rows(t)) continue;
     const std::size_t count = batch_of(shard, set).rows[t].size();
     const float* const* rows = exchanges_[t]->returned_rows(set, shard);
     auto& places = perturbations.places[t];
@@ -140,7 +191,7 @@ void NeuralEngine::take_returned(int shard) {
     for (std::size_t j = 0; j < count; ++j) places[j] = const_cast<float*>(rows[j]);
     const table::RowShape& shape = table(t).shape();
     perturbations.all.push_back(
-        {table(t).name(), {nullptr, static_cast<int>(count), shape.dim, shape.width(), places.data()}});
+        {table(t).name(), {nullptr, static_cast<int>(count), shape.dim, shape.width(), places.data()}, {}});
   }
 }
 

@@ -8,6 +8,7 @@ SystemInfo declare_acae() {
   SystemInfo info;
   info.name = "acae";
   info.family = "attack and defence, accuracy";
+  info.base = "cdae";
   info.sentence =
       "Collaborative denoising auto-encoder, then against an adversary who perturbs the weights of its wide layers "
       "(adversarial collaborative auto-encoder)";

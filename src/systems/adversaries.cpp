@@ -28,6 +28,16 @@ void check_network(const Recipe& recipe, const game::Adversary& adversary, const
   const auto known = network.taps();
   if (adversary.taps.empty())
     throw UserError(fmt::format("network.taps is empty: {} has {}", recipe.system(), fmt::join(known, ", ")));
+  for (const game::FurtherTable& table : network.further()) {
+    const auto has = [&](const std::string& tap) {
+      return std::ranges::find(adversary.taps, tap) != adversary.taps.end();
+    };
+    for (const game::RowPart& part : table.parts) {
+      if (has(table.name) && has(part.tap))
+        throw UserError(
+            fmt::format("network.taps has both {0} and {1}, which is a part of {0}: choose one", table.name, part.tap));
+    }
+  }
   for (const std::string& tap : adversary.taps) {
     if (std::ranges::find(known, tap) == known.end())
       throw UserError(

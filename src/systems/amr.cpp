@@ -8,6 +8,7 @@ SystemInfo declare_amr() {
   SystemInfo info;
   info.name = "amr";
   info.family = "attack and defence, accuracy";
+  info.base = "vbpr";
   info.sentence =
       "Visual Bayesian personalized ranking, then against an adversary who perturbs the items' features (adversarial "
       "multimedia recommendation)";

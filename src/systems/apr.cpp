@@ -6,6 +6,7 @@ SystemInfo declare_apr() {
   SystemInfo info;
   info.name = "apr";
   info.family = "attack and defence, accuracy";
+  info.base = "bpr";
   info.sentence =
       "Matrix factorisation trained by BPR, then against an adversary who perturbs its vectors (adversarial "
       "personalized ranking)";

@@ -31,7 +31,8 @@ std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communic
 }
 
 std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicator, const ShardLayout& layout,
-                                            const Recipe& recipe, FactorModel& model, const data::UserLists& train) {
+                                            const Recipe& recipe, FactorModel& model, const data::UserLists& train,
+                                            const data::PostRows* posts) {
   mark_seen_items(communicator, train, model);
   game::NeuralSetup setup;
   setup.communicator = &communicator;
@@ -50,6 +51,7 @@ std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicat
     setup.dense_rate = recipe.schedule("rates.dense");
   }
   setup.train = &train;
+  setup.posts = posts;
   setup.batch_size = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   setup.node_memory = recipe.flag("parallel.node_memory");
@@ -82,9 +84,9 @@ std::unique_ptr<game::Engine> catalogue_engine(const comm::Communicator& communi
 
 std::unique_ptr<game::Engine> make_engine(const comm::Communicator& communicator, const ShardLayout& layout,
                                           const data::DatasetHeader& data, const Recipe& recipe, FactorModel& model,
-                                          const data::UserLists& train) {
+                                          const data::UserLists& train, const data::PostRows* posts) {
   if (model.autoencoder) return catalogue_engine(communicator, layout, data, recipe, model, train);
-  return model.network ? neural_engine(communicator, layout, recipe, model, train)
+  return model.network ? neural_engine(communicator, layout, recipe, model, train, posts)
                        : pairwise_engine(communicator, layout, data, recipe, model, train);
 }
 

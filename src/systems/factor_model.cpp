@@ -6,6 +6,7 @@
 
 #include "adversaries.hpp"
 #include "history_states.hpp"
+#include "post_vectors.hpp"
 #include "profiles.hpp"
 #include <fmt/format.h>
 
@@ -23,6 +24,7 @@ constexpr std::uint32_t user_table = 0;
 constexpr std::uint32_t item_table = 1;
 constexpr std::uint32_t encoder_table = 2;
 constexpr std::uint32_t first_dense_table = 3;
+constexpr std::uint32_t last_table = 255;  // further ones count down from it
 constexpr std::int64_t triples_per_shard = 64;
 constexpr int fewest_shards = 8;
 constexpr Index rows_per_task = 1024;
@@ -38,7 +40,15 @@ std::vector<table::Table*> FactorModel::tables() const {
   if (users->shape().dim > 0) tables.push_back(users.get());
   tables.push_back(items.get());
   if (encoder) tables.push_back(encoder.get());
+  for (const auto& table : further) tables.push_back(table.get());
   return tables;
+}
+
+const table::Table& FactorModel::table_named(const std::string& name) const {
+  const auto all = tables();
+  const auto found = std::ranges::find(all, name, [](const table::Table* table) { return table->name(); });
+  SPAR_ASSERT(found != all.end());
+  return **found;
 }
 
 game::AutoencoderTables FactorModel::autoencoder_tables() const {
@@ -65,6 +75,7 @@ Scoring FactorModel::scoring(const comm::Communicator& communicator, int shards,
   if (!network) return scoring;
   const int columns = network->score_columns();
   const Index stride = padded(columns);
+  const table::Table& ranked = table_named(question().ranks);
   const auto represent = [&](const table::Table& table, Buffer<float>& room, table::RowBlock& block, auto&& one) {
     room = Buffer<float>(static_cast<std::size_t>(table.rows() * stride));
     parallel_for(static_cast<int>((table.rows() + rows_per_task - 1) / rows_per_task), [&](int task) {
@@ -77,16 +88,25 @@ Scoring FactorModel::scoring(const comm::Communicator& communicator, int shards,
     scoring.users = Buffer<float>(static_cast<std::size_t>(users->rows() * stride));
     scorer.users = {scoring.users.data(), users->first_row(), users->rows(), columns, stride};
     represent_histories(communicator, {shards, communicator.size()}, *this, lists, scoring.users.data(), stride);
+  } else if (lists.posts != nullptr) {
+    scoring.users = Buffer<float>(static_cast<std::size_t>(lists.posts->count() * stride));
+    scorer.users = {scoring.users.data(), 0, lists.posts->count(), columns, stride};
+    represent_posts(communicator, {shards, communicator.size()}, *this, *lists.posts, scoring.users.data(), stride);
   } else {
-    represent(*users, scoring.users, scorer.users,
-              [&](Index, const float* row, float* out) { network->represent_user(*dense, row, out); });
+    const table::Table& asking = table_named(question().asks.front());
+    SPAR_ASSERT(question().asks.size() == 1);
+    represent(asking, scoring.users, scorer.users, [&](Index, const float* row, float* out) {
+      network->represent_query(*dense, {&row, 1}, out);
+    });
+    scorer.total_users = asking.total_rows();
   }
-  represent(*items, scoring.items, scorer.items, [&](Index k, const float* row, float* out) {
-    if (frozen.empty()) return network->represent_item(*dense, row, out);
+  represent(ranked, scoring.items, scorer.items, [&](Index k, const float* row, float* out) {
+    if (frozen.empty()) return network->represent_candidate(*dense, row, out);
     std::vector<const float*> rows;
     for (const auto& table : frozen) rows.push_back(table->record(k));
     network->represent_described_item(*dense, row, rows, out);
   });
+  scorer.total_items = ranked.total_rows();
   scoring.pairs = network->pair_function(*dense);
   scorer.pairs = scoring.pairs.get();
   return scoring;
@@ -219,6 +239,12 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
   const int zeros = model.network->zero_item_columns();
   for (Index k = 0; zeros > 0 && k < model.items->rows(); ++k)
     std::fill_n(model.items->record(k) + model.items->shape().dim - zeros, zeros, 0.0F);
+  for (const game::FurtherTable& form : model.network->further()) {
+    const auto number = last_table - static_cast<std::uint32_t>(model.further.size());
+    model.further.push_back(std::make_unique<table::Table>(form.name, data.rows(form.space), layout, rank,
+                                                           table::RowShape{form.columns, false, 0}, optimizer));
+    model.further.back()->initialize(seed, number, recipe.text("model.init_law"), recipe.real("model.init_std"));
+  }
   model.dense =
       std::make_unique<table::DenseParameters>(game::make_dense(*model.network, layout, rank, optimizer, seed));
   for (const game::FrozenTable& frozen : model.network->frozen()) {
@@ -235,8 +261,7 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
 game::TrainingPlan plan_of(const Recipe& recipe) {
   game::TrainingPlan plan;
   const auto network = network_of(recipe);
-  const bool is_autoencoder = autoencoder_of(recipe).has_value();
-  if ((network || is_autoencoder) && recipe.integer("parallel.pipeline") != 0)
+  if ((network || autoencoder_of(recipe)) && recipe.integer("parallel.pipeline") != 0)
     throw UserError(fmt::format("parallel.pipeline = 1 is for factor models: {} takes 0", recipe.system()));
   if (!network && recipe.real("optimizer.clip_norm") > 0.0)
     throw UserError(
@@ -251,7 +276,7 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
   const std::string name = recipe.system() == "bpr-mf" ? "bpr" : recipe.system();
   if (recipe.has("game.pretrain_epochs")) {
     const std::int64_t pretrain = std::min(epochs, recipe.integer("game.pretrain_epochs"));
-    const char* base = is_autoencoder ? "cdae" : network ? "vbpr" : "bpr";
+    const std::string& base = find_system(recipe.system())->base;
     plan.stages.push_back({base, pretrain, std::nullopt, patience});
     plan.stages.push_back({name, epochs, adversary_of(recipe, network.get()),
                            patience == 0 ? 0 : std::max(patience, recipe.integer("game.patience"))});

@@ -189,6 +189,10 @@ RunLists read_run_lists(const comm::Communicator& communicator, const store::Arr
       if (ratings) data::read_values(file, part, list);
       if (model.reads_histories() && part != data::Part::test) data::read_order(file, part, list);
     }
+    if (model.learns_from_posts()) {
+      const auto read = [&](data::Part part) { return data::rows_of(data::read_posts(file, part, first, end)); };
+      lists.posts = {read(data::Part::train), read(data::Part::validation), read(data::Part::test)};
+    }
     if (!with_negatives) return;
     if (!header.has_negatives)
       throw UserError(
@@ -198,7 +202,9 @@ RunLists read_run_lists(const comm::Communicator& communicator, const store::Arr
     lists.negatives = data::read_negatives(file, first, end);
   });
   if (ratings) lists.scale = scale_of(communicator, lists.train);
-  if (with_seen) lists.seen_items = seen_items(communicator, lists.train, *model.users, *model.items);
+  if (with_seen)
+    lists.seen_items = seen_items(communicator, lists.posts ? lists.posts->train.tags : lists.train, *model.users,
+                                  model.table_named(model.question().ranks));
   return lists;
 }
 
@@ -211,6 +217,11 @@ evaluate::EvaluationLists RunLists::evaluation(const std::string& split, bool sa
     e.masked.push_back(&fold_in);
   }
   if (split == "test") e.masked.push_back(&validation);
+  if (posts) {
+    e.posts = split == "test" ? &posts->test : &posts->validation;
+    e.targets = &e.posts->tags;
+    e.masked.clear();
+  }
   if (sampled) e.candidates = &negatives;
   if (!seen_items.empty()) e.seen_items = &seen_items;
   if (!chosen_users.empty()) e.chosen_users = &chosen_users;

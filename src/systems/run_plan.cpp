@@ -75,6 +75,29 @@ void add_network(RunPlan& plan, const game::NeuralModel& network, const Recipe& 
   }
 }
 
+// Tables besides those of users and items, which `rank_shards` of all shards hold at most; an example needs two rows of
+// each.
+void add_further(RunPlan& plan, const game::NeuralModel& network, const Recipe& recipe, const data::DatasetHeader& data,
+                 int rank_shards, std::int64_t examples_per_shard) {
+  const int state = 1 + optim::state_blocks(optimizer_of(recipe).rule);
+  for (const game::FurtherTable& form : network.further()) {
+    const Index rows = share(data.rows(form.space), rank_shards, plan.shards);
+    const table::RowShape shape{form.columns, false, state - 1};
+    plan.tables += table::Table::bytes(rows, shape);
+    plan.checkpoint += std::int64_t{4} * state * data.rows(form.space) * form.columns;
+    plan.buffers += rows * 4 + buffer_bytes(recipe, plan, {}, shape, rank_shards, examples_per_shard);
+  }
+}
+
+// Posts in place of interactions: what training and evaluation keep of them.
+void add_posts(RunPlan& plan, const data::DatasetHeader& data, int rank_shards, Index users) {
+  constexpr std::int64_t bytes_per_post = 8 + 4 + 4;
+  constexpr std::int64_t bytes_in_order = 8;
+  std::int64_t bytes = data.assignments[0] * bytes_in_order;
+  for (int part = 0; part < 3; ++part) bytes += data.posts[part] * bytes_per_post + data.assignments[part] * 4;
+  plan.pairs += share(bytes, rank_shards, plan.shards) + 3 * (users + 1) * 8;
+}
+
 // What the steps of an auto-encoder take on the fullest rank, which holds `users` and `items` of all; see
 // game::CatalogueEngine.
 void add_autoencoder(RunPlan& plan, const game::Autoencoder& model, const Recipe& recipe,
@@ -158,30 +181,36 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   const std::int64_t train = share(data.counts[0], most_shards, plan.shards);
   const std::int64_t held_out = share(data.counts[1] + data.counts[2] + data.counts[3], most_shards, plan.shards);
   const std::int64_t lists = data.holds_out_users ? 4 : 3;
-  plan.pairs = train * (counts || autoencoder ? 4 : 12) + held_out * 4 + lists * (users + 1) * 8;
+  const bool of_posts = network && network->learns_from_posts();
+  plan.pairs = train * (counts || autoencoder || of_posts ? 4 : 12) + held_out * 4 + lists * (users + 1) * 8;
   if (autoencoder && autoencoder->reads_ratings) plan.pairs += (train + held_out) * 4;
-  plan.evaluation = evaluate::evaluation_bytes(columns, users, items, evaluation_options(recipe));
-  if (network) plan.evaluation += (users + items) * padded(columns) * static_cast<std::int64_t>(sizeof(float));
+  if (of_posts) add_posts(plan, data, most_shards, users);
+  const Index all_askers = of_posts ? std::max(data.posts[1], data.posts[2]) : data.users;
+  const Index all_ranked = of_posts ? data.tags : data.items;
+  const Index askers = share(all_askers, most_shards, plan.shards);
+  const Index ranked = share(all_ranked, most_shards, plan.shards);
+  plan.evaluation = evaluate::evaluation_bytes(columns, askers, ranked, evaluation_options(recipe));
+  if (network) plan.evaluation += (askers + ranked) * padded(columns) * static_cast<std::int64_t>(sizeof(float));
   const game::HistoryModel* histories = network ? network->histories() : nullptr;
   plan.program = program_bytes;
   const int state = 1 + user.blocks;
   plan.checkpoint = 4 * state * (data.users * user.dim + data.items * (item.dim + (item.has_bias ? 1 : 0)));
-  double seconds_per_user = 2.0 * columns * static_cast<double>(data.items) / (scoring_flops * ranks * threads);
+  double seconds_per_user = 2.0 * columns * static_cast<double>(all_ranked) / (scoring_flops * ranks * threads);
   if (histories != nullptr) seconds_per_user += histories->cost().flops / (scoring_flops * ranks * threads);
-  plan.full_evaluation_seconds = seconds_per_user * static_cast<double>(data.users);
+  plan.full_evaluation_seconds = seconds_per_user * static_cast<double>(all_askers);
   plan.validation_seconds = plan.full_evaluation_seconds;
   plan.checkpoints_kept = 1;
   if (counts) return plan;
   plan.batch_size = recipe.integer("train.batch_size");
   const Index chosen = recipe.integer("evaluate.validation_users");
-  if (chosen > 0) plan.validation_seconds = seconds_per_user * static_cast<double>(std::min(chosen, data.users));
+  if (chosen > 0) plan.validation_seconds = seconds_per_user * static_cast<double>(std::min(chosen, all_askers));
   plan.checkpoints_kept =
       static_cast<int>(recipe.integer("checkpoint.keep")) + static_cast<int>(plan_of(recipe).stages.size());
   if (autoencoder) {
     add_autoencoder(plan, *autoencoder, recipe, data, users, items, most_shards);
     return plan;
   }
-  const std::int64_t entries = histories != nullptr ? data.users : data.counts[0];
+  const std::int64_t entries = histories != nullptr ? data.users : of_posts ? data.assignments[0] : data.counts[0];
   const std::int64_t steps = std::max<std::int64_t>(1, (entries + plan.batch_size - 1) / plan.batch_size);
   std::int64_t triples = (share(entries, 1, plan.shards) + steps - 1) / steps;
   plan.buffers = items * 4;  // the stamps of the item owners
@@ -195,9 +224,14 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   plan.buffers += buffer_bytes(recipe, plan, user, item, most_shards, triples);
   const double away = ranks == 1 ? 0.0 : static_cast<double>(ranks - 1) / ranks;
   const int row_messages = recipe.has("adversary.scope") && recipe.text("adversary.scope") == "batch" ? 4 : 2;
-  if (network) add_network(plan, *network, recipe, users, items, most_shards, triples);
+  int row_bytes = item.width() * 4;
+  if (network) {
+    add_network(plan, *network, recipe, users, items, most_shards, triples);
+    add_further(plan, *network, recipe, data, most_shards, triples);
+    for (const game::FurtherTable& form : network->further()) row_bytes += padded(form.columns) * 4;
+  }
   plan.sent_per_step = static_cast<std::int64_t>(2.0 * away * static_cast<double>(triples * most_shards) *
-                                                 (8 + row_messages * item.width() * 4));
+                                                 (8 + row_messages * row_bytes));
   return plan;
 }
 

@@ -24,7 +24,7 @@ const std::vector<SystemInfo>& all_systems() {
       declare_popularity(), declare_bpr_mf(),   declare_apr(),  declare_gmf(),    declare_mlp(),
       declare_neumf(),      declare_vbpr(),     declare_amr(),  declare_sasrec(), declare_gru4rec(),
       declare_mult_vae(),   declare_mult_dae(), declare_cdae(), declare_acae(),   declare_autorec(),
-      declare_pat()};
+      declare_pitf(),       declare_atf(),      declare_pat()};
   return systems;
 }
 

@@ -128,7 +128,7 @@ class WrongInput(unittest.TestCase):
         self.refused(r"there is no recipe arp: did you mean apr\?", "train", "arp", *data)
         self.refused(r"--set: unknown setting train.epoch: did you mean train.epochs\?", *self.train(self.data, "--set", "train.epoch=2"))
         self.refused("--set: adversary.epsilon = -1.0 is out of range: it must be 0 or more, or a schedule", *self.train(self.data, "--set", "adversary.epsilon=-1"))
-        self.refused("--set: adversary.epsilon is no setting of bpr-mf, only of apr, amr, acae", "train", "bpr-mf", *data, "--set", "adversary.epsilon=1")
+        self.refused("--set: adversary.epsilon is no setting of bpr-mf, only of apr, amr, acae, atf", "train", "bpr-mf", *data, "--set", "adversary.epsilon=1")
         self.refused(r"spar train: unknown option --batch-size: did you mean --set train.batch_size=VALUE\? \(see spar train --help\)",
                      "train", "apr", *data, "--batch-size", "64", ranks=(0,))
         self.refused(r"spar train: unknown option -n: the number of ranks stands before the program, as in launch/spar-run -n 2 train "

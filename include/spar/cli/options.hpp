@@ -74,6 +74,8 @@ struct RecommendOptions : WorkOptions {
   std::string run;
   std::vector<std::string> users;  ///< original ids
   std::string users_from;          ///< a file with one id a line, "-": standard input
+  std::vector<std::string> items;  ///< of systems that rank tags: with each of the users, a post
+  std::string posts;               ///< a file with a user and an item a line
   std::int64_t top = 10;
   std::string format = "tsv";  ///< tsv | jsonl
   std::string checkpoint = "best";

@@ -42,19 +42,27 @@ const char* part_name(Part part);  ///< "train", "validation", "test", "fold_in"
 /// The parts that a data set has: fold_in is the last, and only there where users are held out.
 std::span<const Part> parts_of(bool holds_out_users);
 
+/// The id spaces of a data set: rows of users, of items, of tags.
+enum class IdSpace { users, items, tags };
+
 /// What the header of a data set says; cheap to read.
 struct DatasetHeader {
   std::string path;
   std::string name;  ///< for run directories and first lines: the file's name without ending, or what import was told
   Index users = 0;
   Index items = 0;
-  Index counts[4] = {0, 0, 0, 0};  ///< interactions by Part
+  Index counts[4] = {0, 0, 0, 0};    ///< interactions by Part
+  Index tags = 0;                    ///< 0: the data set has no posts (posts.hpp)
+  Index posts[3] = {0, 0, 0};        ///< by Part
+  Index assignments[3] = {0, 0, 0};  ///< tags of all posts, by Part
   bool has_ratings = false;
   bool has_times = false;
   bool has_negatives = false;
   bool holds_out_users = false;
   std::string content;  ///< 16 hexadecimal digits: the checksum of all checksums; the identity of the data
   std::string split;    ///< how train, validation and test were made, one phrase
+
+  Index rows(IdSpace space) const { return space == IdSpace::users ? users : space == IdSpace::items ? items : tags; }
 };
 
 /// Reads the header and checks that the arrays fit it (their lengths, element types and segments). UserError where they

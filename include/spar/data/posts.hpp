@@ -7,6 +7,7 @@
 #include "spar/base/memory.hpp"
 #include "spar/base/types.hpp"
 #include "spar/data/dataset_file.hpp"
+#include "spar/data/interactions.hpp"
 #include "spar/data/side_data.hpp"
 #include "spar/store/array_file.hpp"
 
@@ -36,6 +37,21 @@ struct Posts {
     return {tags.data() + begin, end - begin};
   }
 };
+
+/// The posts of consecutive users as rows of lists: what looks for the items of a user finds the tags of a post in the
+/// same way. Posts are counted on this rank alone, by user, then by item row.
+struct PostRows {
+  UserLists tags;                        ///< by post; first_user is 0
+  std::vector<std::int64_t> offsets{0};  ///< the posts of local user k are offsets[k] .. offsets[k+1]
+  LargeVector<std::uint32_t> users;      ///< by post: global user rows, ascending
+  LargeVector<ItemId> items;             ///< by post: global item rows
+  Index first_user = 0;                  ///< of offsets
+
+  Index count() const { return tags.users(); }
+};
+
+/// The same posts, without times. Moves what it can.
+PostRows rows_of(Posts posts);
 
 /// Reads one part of the posts of users [first_user, end_user) and verifies their checksums; both bounds are boundaries
 /// of row groups. Any rank may call it alone. UserError as read_features.

@@ -9,6 +9,7 @@
 #include "spar/catalogue/pair_function.hpp"
 #include "spar/comm/communicator.hpp"
 #include "spar/data/interactions.hpp"
+#include "spar/data/posts.hpp"
 #include "spar/table/row_block.hpp"
 
 /// Full-ranking evaluation of inner-product scorers, sharded: users stay, item blocks go round
@@ -29,8 +30,11 @@ struct EvaluationOptions {
   bool per_user = false;   ///< keep every user's values
 };
 
-/// What is scored: this rank's users and items (whole blocks of shards). score(u, i) = in-order FMA sum over the dim
-/// columns, then + item_bias[i] where there is one. item_bias may point into the rows (bias_stride = the rows' stride).
+/// What is scored: this rank's users and items (whole blocks of shards). Any table may stand in the place of the users,
+/// who ask, and any in that of the items, which are ranked; where posts ask (EvaluationLists::posts), `users` holds the
+/// vectors of this rank's posts, first_row is 0 and total_users still counts users. score(u, i) = in-order FMA sum over
+/// the dim columns, then + item_bias[i] where there is one. item_bias may point into the rows (bias_stride = the rows'
+/// stride).
 struct Scorer {
   table::RowBlock users;
   table::RowBlock items;
@@ -49,7 +53,8 @@ struct RatingScale {
   float unknown = 3;
 };
 
-/// The lists of this rank's users that an evaluation needs. All have the same first_user and users().
+/// The lists of this rank's users that an evaluation needs. All have the same first_user and users(); where posts ask,
+/// they are lists of posts, but for chosen_users.
 struct EvaluationLists {
   const data::UserLists* targets = nullptr;     ///< what must be found
   std::vector<const data::UserLists*> masked;   ///< never candidates: training; when testing also validation
@@ -59,7 +64,19 @@ struct EvaluationLists {
       nullptr;  ///< this rank's items: 1 where training has the item (for cold_items = false, rmse and mae)
   std::optional<RatingScale> scale{};  ///< for rmse and mae, which need the ratings of the targets and seen_items
   const std::vector<std::uint8_t>* chosen_users =
-      nullptr;  ///< this rank's users: 1 where the user takes part; nullptr: all
+      nullptr;                            ///< this rank's users: 1 where the user takes part; nullptr: all
+  const data::PostRows* posts = nullptr;  ///< who asks, where it is not the users themselves
+
+  /// The global row of the user who asks in row k of the lists.
+  Index user_of(const Scorer& scorer, Index k) const {
+    return posts != nullptr ? static_cast<Index>(posts->users[static_cast<std::size_t>(k)])
+                            : scorer.users.first_row + k;
+  }
+  bool takes_part(Index k) const {
+    if (chosen_users == nullptr) return true;
+    const Index user = posts != nullptr ? user_of({}, k) - posts->first_user : k;
+    return (*chosen_users)[static_cast<std::size_t>(user)] != 0;
+  }
 };
 
 /// The mean over the users for whom the metric is defined (all, but for AUC of users without other candidates), and its
@@ -71,11 +88,12 @@ struct MetricValue {
 };
 
 struct EvaluationResult {
-  Index users = 0;                             ///< users with at least one target, over all ranks
-  Index skipped = 0;                           ///< users without
+  Index users = 0;                             ///< users (or posts) with at least one target, over all ranks
+  Index skipped = 0;                           ///< those without
   std::map<std::string, MetricValue> metrics;  ///< "ndcg@10" -> value; the same on every rank and any launch
   std::vector<std::string> names;              ///< per-user columns, in the order asked for
-  std::vector<Index> user_rows;                ///< per_user: this rank's evaluated users (global rows)
+  std::vector<Index> user_rows;                ///< per_user: this rank's evaluated users (global rows), ascending
+  std::vector<Index> item_rows;                ///< per_user: the items of their posts; empty where users ask
   std::vector<double> user_values;             ///< per_user: user_rows.size() x names.size()
 };
 
@@ -96,8 +114,8 @@ struct Recommendation {
 };
 
 /// The `top` best items for chosen users (score descending, then smaller item row), masked items left out; one list per
-/// chosen user, in ascending user order. Where lists.seen_items is given, items with 0 are left out too. Collective;
-/// fails as evaluate() does.
+/// chosen user, in ascending user order (of posts: one for each, in their order). Where lists.seen_items is given,
+/// items with 0 are left out too. Collective; fails as evaluate() does.
 std::vector<std::vector<Recommendation>> recommend(const comm::Communicator& communicator, const Scorer& scorer,
                                                    const EvaluationLists& lists, int top);
 

@@ -29,6 +29,7 @@ struct RunResult {
   std::string ties;         ///< by_id | pessimistic | optimistic | mean
   bool cold_items = true;
   std::int64_t sampled_users = 0;  ///< at most so many users judged, a fixed sample; 0: all
+  std::string judged = "users";    ///< users | posts: what has the values that means are taken of
   EvaluationResult values;
 
   std::string label() const;  ///< the last part of the directory's name
@@ -66,8 +67,10 @@ std::string save_result(const std::string& directory, const RunResult& run);
 
 /// Writes the values of every evaluated user as tab-separated lines, users in ascending order of rows by their original
 /// ids, a title line first: the same bytes on any launch. Rank 0 writes, one bounded piece at a time. `ids(first,
-/// count)` gives original ids. Collective; EnvironmentError on all ranks where the file cannot be written.
+/// count)` gives original ids of users, `item_id(row)` that of the item of a post, which is a second column where posts
+/// have the values. Collective; EnvironmentError on all ranks where the file cannot be written.
 void save_user_values(const comm::Communicator& communicator, const std::string& path, const EvaluationResult& result,
-                      const std::function<std::vector<std::string>(Index first, Index count)>& ids);
+                      const std::function<std::vector<std::string>(Index first, Index count)>& ids,
+                      const std::function<std::string(Index row)>& item_id = {});
 
 }  // namespace spar::evaluate

@@ -25,7 +25,7 @@ struct NeuralSetup {
   const NeuralModel* model = nullptr;
   const table::Table* users = nullptr;  ///< whose shards the work is cut by
   const table::Table* items = nullptr;
-  std::vector<table::Table*> tables;  ///< those of a pass: users (where they have columns), items
+  std::vector<table::Table*> tables;  ///< those of a pass: users (where they have columns), items, further ones
   std::vector<table::Table*> frozen;  ///< in the order of the model's frozen(), those that stay with their owners last
   Schedule rate{};                    ///< the learning rate; 0: that of the optimiser's settings, unchanged
   std::vector<Schedule> table_rates;  ///< those of the tables' own; 0 or none: as above
@@ -33,6 +33,7 @@ struct NeuralSetup {
   double clip_norm = 0.0;             ///< longest gradient of a step, of all rows and dense parameters; 0: any
   table::DenseParameters* dense = nullptr;
   const data::UserLists* train = nullptr;  ///< this rank's users
+  const data::PostRows* posts = nullptr;   ///< the same, of models that learn from posts, which have a table of tags
   std::int64_t batch_size = 64;            ///< entries of a step
   std::uint64_t seed = 1;
   bool node_memory = true;
@@ -98,9 +99,12 @@ class NeuralEngine final : public Engine {
     return t < setup_.tables.size() ? *setup_.tables[t] : *setup_.frozen[t - setup_.tables.size()];
   }
   bool is_frozen(std::size_t t) const { return t >= setup_.tables.size(); }
+  std::unique_ptr<BatchSource> make_source(int shard) const;
   bool is_tapped(const std::string& tap) const;
   bool is_wanted(const table::Table& table) const { return sink_.row && sink_.wants(table); }
   bool has_gradient(std::size_t t, PassKind kind) const;
+  void find_perturbed_columns();
+  bool perturbs_rows(std::size_t t) const { return adversary_ && !perturbed_columns_[t].empty(); }
   bool owners_perturb() const;
   void for_shards(const std::function<void(int shard, Worker& worker)>& pass);
   void clean_pass(int shard, Worker& worker);
@@ -144,8 +148,9 @@ class NeuralEngine final : public Engine {
   std::vector<Schedule> rates_;                                // beside them
   StageAdversary adversary_;
   GradientSink sink_;
-  std::vector<float*> row_gradients_;  // by table: room of all local shards
-  std::vector<std::uint8_t> pushed_;   // by table: its clean gradients went to the owners, the second ones are apart
+  std::vector<std::vector<RowPart>> perturbed_columns_;  // by table; each part has a norm of its own
+  std::vector<float*> row_gradients_;                    // by table: room of all local shards
+  std::vector<std::uint8_t> pushed_;  // by table: its clean gradients went to the owners, the second ones are apart
   Buffer<float> dense_by_shard_;
   Buffer<float> dense_total_;
   std::int64_t dense_bytes_sent_ = 0;

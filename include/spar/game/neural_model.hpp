@@ -9,6 +9,7 @@
 #include "spar/base/schedule.hpp"
 #include "spar/catalogue/pair_function.hpp"
 #include "spar/data/interactions.hpp"
+#include "spar/data/posts.hpp"
 #include "spar/game/neural_batch.hpp"
 #include "spar/table/dense_parameters.hpp"
 #include "spar/tape/layers/parameters.hpp"
@@ -41,6 +42,30 @@ struct FrozenTable {
   /// Read by the shards that own the followed rows alone, so no message ever holds a row of it. It follows table 0,
   /// whose shards draw their own users, and stands behind those that are pulled.
   bool stays_with_owner = false;
+};
+
+/// Columns of a table's rows that are a tap of their own: an adversary at it perturbs them apart from the others,
+/// within a ball of their own.
+struct RowPart {
+  std::string tap;
+  int first = 0;
+  int columns = 0;
+};
+
+/// A trained table besides those of users and items: sharded, pulled and pushed, started, stored and planned like them.
+struct FurtherTable {
+  std::string name;                           ///< of the table, in checkpoints, too, and of the tap on its whole rows
+  data::IdSpace space = data::IdSpace::tags;  ///< it has a row for each member
+  int columns = 0;
+  std::vector<RowPart> parts;  ///< taps on parts of its rows
+};
+
+/// What an evaluation asks: for each query a ranking of all rows of one table. Tables by name.
+struct Question {
+  /// The rows that make up a query. One: each row of that table is a query, whose scores represent_query makes of it.
+  /// "user" and "item": a query is a post, of its user's owner (evaluate::EvaluationLists::posts).
+  std::vector<std::string> asks{"user"};
+  std::string ranks = "item";  ///< whose rows are the candidates
 };
 
 /// How the mean over a step is taken.
@@ -88,10 +113,17 @@ class NeuralModel {
   virtual bool item_bias() const { return false; }
   /// How many of the items' last columns start at 0 (biases), whatever the law of the others.
   virtual int zero_item_columns() const { return 0; }
+  /// Tables besides those of users and items; in a pass they stand behind these, before frozen ones.
+  virtual std::vector<FurtherTable> further() const { return {}; }
   virtual std::vector<FrozenTable> frozen() const { return {}; }
-  /// The source of one shard's micro-batches; arguments as those of PointSource.
+  /// The source of one shard's micro-batches; arguments as those of PointSource. By default a PairSource.
   virtual std::unique_ptr<BatchSource> source(const data::UserLists& lists, Index first_user, Index users, int shard,
-                                              Index total_items, std::uint64_t seed) const = 0;
+                                              Index total_items, std::uint64_t seed) const;
+  /// Whether it learns from posts: post_source takes the place of source.
+  virtual bool learns_from_posts() const { return false; }
+  /// The same from the posts of the rank's users; arguments as those of PostSource, which is what it makes.
+  virtual std::unique_ptr<BatchSource> post_source(const data::PostRows& posts, Index first_user, Index users,
+                                                   int shard, Index total_tags, std::uint64_t seed) const;
   /// The losses of a micro-batch, summed: 1 x 1. In float for training, in double for checks of its gradient.
   virtual tape::Var loss(const Pass<float>& pass) const = 0;
   virtual tape::Var loss(const Pass<double>& pass) const = 0;
@@ -116,6 +148,16 @@ class NeuralModel {
   virtual void represent_described_item(const table::DenseParameters& dense, const float* row,
                                         std::span<const float* const> frozen, float* out) const {
     static_cast<void>(frozen);
+    represent_item(dense, row, out);
+  }
+  /// What evaluations ask. Rows of the tables that it names, in its order, stand for a query, and of a candidate one
+  /// row; by default those of a user and of an item, by the functions above.
+  virtual Question question() const { return {}; }
+  virtual void represent_query(const table::DenseParameters& dense, std::span<const float* const> rows,
+                               float* out) const {
+    represent_user(dense, rows[0], out);
+  }
+  virtual void represent_candidate(const table::DenseParameters& dense, const float* row, float* out) const {
     represent_item(dense, row, out);
   }
   /// How histories stand for users, nullptr where rows do.

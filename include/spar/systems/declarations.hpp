@@ -19,6 +19,8 @@ SystemInfo declare_mult_dae();
 SystemInfo declare_cdae();
 SystemInfo declare_acae();
 SystemInfo declare_autorec();
+SystemInfo declare_pitf();
+SystemInfo declare_atf();
 SystemInfo declare_pat();
 
 }  // namespace spar::systems

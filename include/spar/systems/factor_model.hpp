@@ -16,7 +16,7 @@
 /// network with dense parameters, which says what its scores are. Where histories stand for users, the table of users
 /// has no columns: it says who holds which user, and nothing of it is exchanged or stored. Auto-encoders have two
 /// tables of items (what a profile is summed from, and what meets the hidden layer), and rows of users only where the
-/// model has user nodes.
+/// model has user nodes. A network may have further tables, of users, items or tags.
 namespace spar::systems {
 
 /// What the evaluator scores: this rank's share, and what the scorer points to. Of a network it holds a copy, made of
@@ -32,8 +32,9 @@ struct Scoring {
 struct FactorModel {
   std::shared_ptr<table::Table> users;
   std::shared_ptr<table::Table> items;
-  std::shared_ptr<const game::NeuralModel> network{};  ///< nullptr: a factor model
-  std::shared_ptr<table::DenseParameters> dense{};     ///< of the network or auto-encoder
+  std::shared_ptr<const game::NeuralModel> network{};    ///< nullptr: a factor model
+  std::shared_ptr<table::DenseParameters> dense{};       ///< of the network or auto-encoder
+  std::vector<std::shared_ptr<table::Table>> further{};  ///< of the network, in the order of its further()
   /// Of the network: content of the data set (load_features), of which checkpoints hold nothing.
   std::vector<std::shared_ptr<table::Table>> frozen{};
   /// Of the network, while it trains: rows that stay with their owners (load_attributes).
@@ -42,8 +43,15 @@ struct FactorModel {
   std::optional<game::Autoencoder> autoencoder{};
   std::shared_ptr<table::Table> encoder{};
 
-  /// The sharded tables that hold numbers: users (where they have rows), items, and the encoder of auto-encoders.
+  /// The sharded tables that hold numbers: users (where they have rows), items, the encoder of auto-encoders, further
+  /// ones.
   std::vector<table::Table*> tables() const;
+  /// The table of that name, which is one of them.
+  const table::Table& table_named(const std::string& name) const;
+  /// What evaluations ask: by default a ranking of items for each user.
+  game::Question question() const { return network ? network->question() : game::Question{}; }
+  /// Whether it learns and ranks the tags of posts.
+  bool learns_from_posts() const { return network != nullptr && network->learns_from_posts(); }
   /// Whether users are known by their histories, so that lists must have by_time.
   bool reads_histories() const { return network != nullptr && network->histories() != nullptr; }
   /// Whether scores are predicted ratings, so that lists must have them.
@@ -90,10 +98,11 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
 /// The stages and schedule of a system: one stage, or two where it has an adversary.
 game::TrainingPlan plan_of(const Recipe& recipe);
 
-/// What makes the steps of a training of this model on this rank's lists, which must outlive it. Collective.
+/// What makes the steps of a training of this model on this rank's lists, which must outlive it. `posts`: where the
+/// model learns from them. Collective.
 std::unique_ptr<game::Engine> make_engine(const comm::Communicator& communicator, const ShardLayout& layout,
                                           const data::DatasetHeader& data, const Recipe& recipe, FactorModel& model,
-                                          const data::UserLists& train);
+                                          const data::UserLists& train, const data::PostRows* posts = nullptr);
 
 /// popularity: user vector 1, item vector = number of training interactions. Collective.
 void count_popularity(const comm::Communicator& communicator, const data::UserLists& train, FactorModel& model);

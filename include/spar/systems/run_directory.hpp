@@ -78,11 +78,19 @@ struct RunLists {
   data::UserLists test;
   data::UserLists fold_in;  ///< where the data set holds users out
   data::UserLists negatives;
-  std::vector<std::uint8_t> seen_items;
+  std::vector<std::uint8_t> seen_items;  ///< of the rows that are ranked
   std::vector<std::uint8_t> chosen_users;
   bool holds_out_users = false;
   std::optional<evaluate::RatingScale> scale;  ///< where the model predicts ratings; the lists then have theirs
+  /// Of models that learn from posts: what is looked for are the tags of held-out posts, none of them masked.
+  struct Posts {
+    data::PostRows train;
+    data::PostRows validation;
+    data::PostRows test;
+  };
+  std::optional<Posts> posts{};
 
+  const data::PostRows* train_posts() const { return posts ? &posts->train : nullptr; }
   /// Whether something is known of local user k: training interactions, or what is folded in.
   bool has_profile(Index k) const { return !train.of(k).empty() || (holds_out_users && !fold_in.of(k).empty()); }
   /// Marks of this rank's users who have something to find in `split`, where the data set holds users out, since most

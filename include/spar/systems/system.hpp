@@ -20,6 +20,7 @@ struct SystemInfo {
   std::string score;                ///< the score formula, in words of the export: "user . item"
   std::string bibtex;               ///< the paper
   SystemSettings settings;          ///< the settings it takes and its defaults with their origins
+  std::string base{};               ///< what its first stage trains, where an adversary has a second one: "bpr"
   /// The network of a recipe, for systems that are trained by game::NeuralEngine. UserError where its settings do not
   /// fit together.
   std::function<std::unique_ptr<game::NeuralModel>(const Recipe&)> network{};
