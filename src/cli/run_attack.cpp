@@ -53,8 +53,8 @@ class AttackRun {
         plan.epsilon = epsilon;
         plan.step_size = options_.step_size.value_or(2.5 * epsilon / static_cast<double>(plan.steps));
         if (options_.ball.empty()) plan.ball = method == "fgsm" ? adversary::Ball::linf : adversary::Ball::row_l2;
-        const auto perturbed =
-            systems::perturbed_model(communicator_, run_.layout, run_.model, lists_.train, run_.header.counts[0], plan);
+        const auto perturbed = systems::perturbed_model(communicator_, run_.layout, run_.model, lists_.train,
+                                                        run_.header.counts[0], plan, lists_.train_posts());
         points_.push_back({method, epsilon, judge(perturbed)});
       }
     }

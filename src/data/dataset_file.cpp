@@ -56,7 +56,7 @@ void check_arrays(const store::ArrayFile& file, const DatasetHeader& header) {
 void count_posts(const store::ArrayFile& file, DatasetHeader& header) {
   if (!file.has("/tags/ids")) return;
   header.tags = file.rows("/tags/ids");
-  for (const Part part : all_parts) {
+  for (const Part part : parts_of(false)) {
     const std::string path = "/tags" + part_array(part, "");
     header.posts[static_cast<std::size_t>(part)] = file.rows(path + "items");
     header.assignments[static_cast<std::size_t>(part)] = file.rows(path + "tags");

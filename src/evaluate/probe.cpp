@@ -13,6 +13,7 @@
 #include "spar/base/random.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/table/dense_parameters.hpp"
+#include "spar/table/dense_sums.hpp"
 #include "spar/tape/layers/dense.hpp"
 #include "spar/tape/losses.hpp"
 #include "spar/tape/operations.hpp"
@@ -21,6 +22,7 @@ namespace spar::evaluate {
 
 namespace {
 
+constexpr int sums_tag = 16;
 constexpr int hidden_units = 64;
 constexpr int patience = 20;            // passes without gain
 constexpr std::uint64_t held_back = 5;  // one of so many learning users only says when to stop
@@ -116,8 +118,7 @@ class Probe {
   std::vector<std::vector<Part>> parts_;  // by shard and user
   std::int64_t learning_ = 0;
   std::int64_t stopping_ = 0;
-  Buffer<float> gradients_;
-  Buffer<float> gradient_;
+  std::unique_ptr<table::DenseSums> sums_;
 };
 
 void Probe::list_users(const std::vector<std::int32_t>& classes) {
@@ -212,9 +213,9 @@ double Probe::pass() {
   parallel_for(static_cast<int>(shards_.size()), [&](int k) {
     const auto s = static_cast<std::size_t>(k);
     const ShardUsers& users = shards_[s];
-    float* gradients = gradients_.data() + s * floats;
+    float* gradients = sums_->room(k);
     std::fill_n(gradients, floats, 0.0F);
-    if (users.rows.empty()) return;
+    if (users.rows.empty()) return sums_->finish(k);
     tape::Tape<float> tape;
     std::vector<tape::Var> parameters;
     put_parameters(tape, parameters, gradients);
@@ -228,6 +229,7 @@ double Probe::pass() {
     }
     const tape::Matrix<float> column{weights, rows, 1, lines, nullptr};
     tape.backward(tape::sum(tape, tape::multiply(tape, each, tape.constant(column))));
+    sums_->finish(k);
   });
   return comm::tree_sum(communicator_, layout_.shards, losses, 1).front() / static_cast<double>(stopping_);
 }
@@ -248,8 +250,8 @@ void Probe::make_classifier(int fold, int hidden) {
                              {parameters_->table(k).record(0), shape.rows, shape.columns,
                               static_cast<int>(parameters_->stride(k)), nullptr});
   }
-  gradients_.require(shards_.size() * parameters_->gradient_floats());
-  gradient_.require(parameters_->gradient_floats());
+  sums_ = std::make_unique<table::DenseSums>(communicator_, layout_, parameters_->gradient_floats(),
+                                             table::DenseSumsOptions{.tag = sums_tag});
 }
 
 // Says what part each user takes; how many users of each value the classifier may know of.
@@ -285,9 +287,10 @@ void Probe::run_fold(int fold, int hidden, Tally& tally) {
       since = 0;
       copy(*parameters_, *best_);
     }
-    table::sum_dense(communicator_, layout_, gradients_.data(), parameters_->gradient_floats(), gradient_.data());
+    sums_->send();
+    const float* gradient = sums_->receive(at);
     updater.begin_step(at + 1);
-    parameters_->update(updater, gradient_.data());
+    parameters_->update(updater, gradient);
   }
   copy(*best_, *parameters_);
   judge(known, tally);

@@ -15,6 +15,7 @@ namespace spar::game {
 
 namespace {
 
+constexpr int dense_tag = 16;
 const char* const encoder_tap = "encoder.weights";
 const char* const decoder_tap = "decoder.weights";
 
@@ -53,8 +54,10 @@ CatalogueEngine::CatalogueEngine(const CatalogueSetup& setup)
   for (int k = 0; k < shards; ++k) shards_.push_back(std::make_unique<Shard>());
   losses_.resize(shards_.size());
   second_losses_.resize(shards_.size());
-  dense_gradients_ = Buffer<float>(t.dense->gradient_floats() * shards_.size());
-  dense_total_ = Buffer<float>(t.dense->gradient_floats());
+  dense_sums_ = std::make_unique<table::DenseSums>(
+      *setup.communicator, setup.layout, t.dense->gradient_floats(),
+      table::DenseSumsOptions{
+          .tag = dense_tag, .deadline_seconds = setup.deadline_seconds, .node_memory = setup.node_memory});
 }
 
 CatalogueEngine::~CatalogueEngine() = default;
@@ -138,7 +141,8 @@ Engine::Flags CatalogueEngine::step(Flags flags) {
   for (Buffer<float>* own : {&inputs_, &input_gradients_, &user_gradients_}) own->require(floats(own_rows(), in));
   hidden_gradients_.require(floats(own_rows(), out));
   std::fill_n(user_gradients_.data(), floats(own_rows(), in), 0.0F);
-  std::fill_n(dense_gradients_.data(), dense_gradients_.size(), 0.0F);
+  for (int k = 0; k < static_cast<int>(shards_.size()); ++k)
+    std::fill_n(dense_sums_->room(k), setup_.tables.dense->gradient_floats(), 0.0F);
   run(Pass{});
   if (adversary_) adversarial_passes();
   check_finite();
@@ -200,6 +204,9 @@ void CatalogueEngine::apply_table(table::Table& table, int k, catalogue::Touched
 }
 
 void CatalogueEngine::apply() {
+  // Sums of dense gradients travel while the wide layers are moved.
+  for (int k = 0; k < static_cast<int>(shards_.size()); ++k) dense_sums_->finish(k);
+  dense_sums_->send();
   {
     Stopwatch watch(seconds_.compute);
     const bool few_cells = setup_.model.cells != LossCells::all;
@@ -238,14 +245,14 @@ void CatalogueEngine::apply_users() {
 
 void CatalogueEngine::apply_dense() {
   table::DenseParameters& dense = *setup_.tables.dense;
+  float* total = nullptr;
   {
     Stopwatch watch(seconds_.communication);
-    bytes_sent_ += table::sum_dense(*setup_.communicator, setup_.layout, dense_gradients_.data(),
-                                    dense.gradient_floats(), dense_total_.data());
+    total = dense_sums_->receive(step_);
   }
   Stopwatch watch(seconds_.compute);
   if (sink_.row) {
-    return dense.for_rows(dense_total_.data(), [&](table::Table& matrix, Index row, const float* gradient) {
+    return dense.for_rows(total, [&](table::Table& matrix, Index row, const float* gradient) {
       if (sink_.wants(matrix)) sink_.row(matrix, row, gradient);
     });
   }
@@ -254,13 +261,13 @@ void CatalogueEngine::apply_dense() {
     if (is_bias(dense.shape(k).name)) continue;
     const int width = dense.table(k).shape().width();
     for (int r = 0; r < dense.shape(k).rows; ++r) {
-      float* gradient = dense_total_.data() + dense.offset(k) + static_cast<std::ptrdiff_t>(r) * width;
+      float* gradient = total + dense.offset(k) + static_cast<std::ptrdiff_t>(r) * width;
       const float* row = dense.table(k).record(r);
       for (int c = 0; c < width; c += lanes)
         store_lanes(gradient + c, lane_fma(all_lanes(factor), load_lanes(row + c), load_lanes(gradient + c)));
     }
   }
-  dense.update(*updater_, dense_total_.data());
+  dense.update(*updater_, total);
 }
 
 void CatalogueEngine::check_finite() {

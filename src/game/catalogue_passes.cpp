@@ -82,10 +82,9 @@ void CatalogueEngine::inner_forward() {
         if (model.user_nodes) table::add_row(input.row(r), setup_.tables.users->record(user), input.stride);
       }
       shard.tape.reset();
-      const auto floats = setup_.tables.dense->gradient_floats();
-      shard.layers = put_inner_layers(
-          shard.tape, model, *setup_.tables.dense, input, rows_of(input_gradients_, begin - first_row, count, in),
-          {true, noise, users, dense_gradients_.data() + static_cast<std::size_t>(k) * floats});
+      shard.layers = put_inner_layers(shard.tape, model, *setup_.tables.dense, input,
+                                      rows_of(input_gradients_, begin - first_row, count, in),
+                                      {true, noise, users, dense_sums_->room(k)});
       const Matrix<float> value = shard.tape.value(shard.layers.hidden);
       const Matrix<float> to = rows_of(hidden_, begin, count, value.columns);
       for (int r = 0; r < count; ++r) {

@@ -40,12 +40,14 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   const std::int64_t rows_per_entry =
       setup.communicator->max(sources_.empty() ? 1 : sources_.front()->most_rows_per_entry());
   frozen_ = setup.model->frozen();
-  SPAR_ASSERT(frozen_.size() == setup.frozen.size());
+  // Attacks follow the loss of ranking alone, which reads no row that stays with its owner.
+  const bool reads_staying = setup.frozen.size() == frozen_.size();
   while (!frozen_.empty() && frozen_.back().stays_with_owner) {
     SPAR_ASSERT(frozen_.back().follows == 0 && setup.tables.front() == setup.users);
-    staying_.insert(staying_.begin(), setup.frozen[frozen_.size() - 1]);
+    if (reads_staying) staying_.insert(staying_.begin(), setup.frozen[frozen_.size() - 1]);
     frozen_.pop_back();
   }
+  SPAR_ASSERT(frozen_.size() + staying_.size() == setup.frozen.size());
   const std::size_t all_tables = setup.tables.size() + frozen_.size();
   for (std::size_t t = 0; t < all_tables; ++t) {
     exchanges_.push_back(std::make_unique<table::RowExchange>(
@@ -64,8 +66,12 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   for (std::size_t k = 0; k < sources_.size(); ++k) perturbations_.push_back(std::make_unique<Perturbations>());
   row_gradients_.resize(all_tables);
   pushed_.resize(all_tables);
-  dense_by_shard_ = Buffer<float>(sources_.size() * setup.dense->gradient_floats());
-  dense_total_ = Buffer<float>(setup.dense->gradient_floats());
+  if (setup.dense->count() > 0)
+    dense_sums_ = std::make_unique<table::DenseSums>(
+        *setup.communicator, setup.layout, setup.dense->gradient_floats(),
+        table::DenseSumsOptions{.tag = first_tag + tags_per_table * static_cast<int>(all_tables),
+                                .deadline_seconds = setup.deadline_seconds,
+                                .node_memory = setup.node_memory});
 }
 
 NeuralEngine::~NeuralEngine() = default;
@@ -113,7 +119,7 @@ std::int64_t NeuralEngine::skipped() const {
 }
 
 std::int64_t NeuralEngine::bytes_sent() const {
-  std::int64_t bytes = dense_bytes_sent_;
+  std::int64_t bytes = dense_sums_ ? dense_sums_->bytes_sent() : 0;
   for (const auto& exchange : exchanges_) bytes += exchange->bytes_sent();
   return bytes;
 }
@@ -213,18 +219,23 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
   inner_steps();
   make_room();
   const bool by_owner = owners_perturb();
+  const bool dense = follows_dense();
   for_shards([&](int k, Worker& worker) {
     clean_pass(k, worker);
     if (adversary_) perturb_shard(k, worker);
     if (adversary_ && !by_owner) second_pass(k, worker);
+    if (dense && !by_owner) dense_sums_->finish(k);
   });
   if (by_owner) {
     perturb_tables();
     for_shards([&](int k, Worker& worker) {
       take_returned(k);
       second_pass(k, worker);
+      if (dense) dense_sums_->finish(k);
     });
   }
+  // Sums of dense gradients travel while rows are pushed and the next ones are looked up.
+  if (dense) dense_sums_->send();
   {
     Stopwatch watch(seconds_.compute);
     for (std::size_t t = 0; t < exchanges_.size(); ++t) {
@@ -264,10 +275,17 @@ void NeuralEngine::begin_updates() {
   }
 }
 
+// Whether the passes of a step leave gradients of dense parameters that somebody wants.
+bool NeuralEngine::follows_dense() const {
+  if (!sink_.row || dense_sums_ == nullptr) return moves_dense();
+  for (int k = 0; k < setup_.dense->count(); ++k)
+    if (is_wanted(setup_.dense->table(k))) return true;
+  return false;
+}
+
 void NeuralEngine::sum_dense_gradients() {
   Stopwatch watch(seconds_.communication);
-  dense_bytes_sent_ += table::sum_dense(*setup_.communicator, setup_.layout, dense_by_shard_.data(),
-                                        dense_total_.size(), dense_total_.data());
+  dense_total_ = dense_sums_->receive(step_);
 }
 
 void NeuralEngine::sum_gradients() {
@@ -277,7 +295,7 @@ void NeuralEngine::sum_gradients() {
 }
 
 double NeuralEngine::dense_square() const {
-  return std::inner_product(dense_total_.data(), dense_total_.data() + dense_total_.size(), dense_total_.data(), 0.0,
+  return std::inner_product(dense_total_, dense_total_ + setup_.dense->gradient_floats(), dense_total_, 0.0,
                             std::plus<>(),
                             [](float a, float b) { return static_cast<double>(a) * static_cast<double>(b); });
 }
@@ -314,9 +332,9 @@ float NeuralEngine::clip_factor(bool dense_alone) const {
 void NeuralEngine::update_dense(float factor) {
   Stopwatch watch(seconds_.compute);
   if (factor != 1.0F) {
-    for (std::size_t k = 0; k < dense_total_.size(); ++k) dense_total_.data()[k] *= factor;
+    for (std::size_t k = 0; k < setup_.dense->gradient_floats(); ++k) dense_total_[k] *= factor;
   }
-  setup_.dense->update(updaters_.back(), dense_total_.data());
+  setup_.dense->update(updaters_.back(), dense_total_);
 }
 
 void NeuralEngine::apply(float factor) {
@@ -363,13 +381,9 @@ void NeuralEngine::hand_over() {
         sink_.row(table(t), exchange.row_of(set, k), exchange.total(set, 0, k));
     });
   }
-  bool any_dense = false;
-  for (int k = 0; k < setup_.dense->count(); ++k) any_dense = any_dense || is_wanted(setup_.dense->table(k));
-  if (!any_dense) return;
-  Stopwatch watch(seconds_.communication);
-  dense_bytes_sent_ += table::sum_dense(*setup_.communicator, setup_.layout, dense_by_shard_.data(),
-                                        dense_total_.size(), dense_total_.data());
-  setup_.dense->for_rows(dense_total_.data(), [&](table::Table& matrix, Index row, const float* gradient) {
+  if (!follows_dense()) return;
+  sum_dense_gradients();
+  setup_.dense->for_rows(dense_total_, [&](table::Table& matrix, Index row, const float* gradient) {
     if (is_wanted(matrix)) sink_.row(matrix, row, gradient);
   });
 }

@@ -65,7 +65,7 @@ void NeuralEngine::put_dense(int shard, Worker& worker, PassKind kind) {
   worker.dense.clear();
   const bool adds = kind == PassKind::perturbed || kind == PassKind::penalty;
   const bool rows_alone = setup_.model->inner_steps() > 0 && kind != PassKind::inner;
-  float* const room = dense_by_shard_.data() + static_cast<std::size_t>(shard) * setup_.dense->gradient_floats();
+  float* const room = dense_sums_ ? dense_sums_->room(shard) : nullptr;
   for (int k = 0; k < setup_.dense->count(); ++k) {
     const table::DenseShape& shape = setup_.dense->shape(k);
     const tape::Matrix<float> value{setup_.dense->table(k).record(0), shape.rows, shape.columns,
@@ -103,13 +103,13 @@ double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
   pass.share = 1.0 / setup_.layout.shards;
   pass.penalty = &penalty;
   tape::Var second;
-  pass.second = &second;
+  if (!sink_.row) pass.second = &second;
   const tape::Var loss = setup_.model->loss(pass);
   const double value = static_cast<double>(tape.value(loss).at(0, 0));
   const bool mean = setup_.model->reduction() == Reduction::mean && !sink_.row;
   float seed = mean ? 1.0F / static_cast<float>(examples_of_step()) : 1.0F;
   tape::Var objective = loss;
-  if (second.id >= 0 && !sink_.row) {
+  if (second.id >= 0) {
     SPAR_ASSERT(!adversary_);
     perturbed_losses_[static_cast<std::size_t>(shard)] += static_cast<double>(tape.value(second).at(0, 0));
     objective = tape::add(tape, objective, second);
@@ -126,7 +126,11 @@ double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
 void NeuralEngine::inner_steps() {
   const int count = sink_.row ? 0 : setup_.model->inner_steps();
   for (int inner = 0; inner < count; ++inner) {
-    for_shards([&](int shard, Worker& worker) { inner_pass(shard, worker, inner); });
+    for_shards([&](int shard, Worker& worker) {
+      inner_pass(shard, worker, inner);
+      dense_sums_->finish(shard);
+    });
+    dense_sums_->send();
     sum_dense_gradients();
     follow_rate(rates_.back(), moment(), updaters_.back());
     updaters_.back().begin_step(step_count_ * count + inner + 1);

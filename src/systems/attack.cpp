@@ -69,11 +69,13 @@ struct Target {
 class Attack {
  public:
   Attack(const comm::Communicator& communicator, const ShardLayout& layout, const FactorModel& model,
-         const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan)
+         const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan,
+         const data::PostRows* posts)
       : communicator_(communicator),
         layout_(layout),
         plan_(plan),
         train_(train),
+        posts_(posts),
         total_positives_(total_positives),
         moved_(model) {
     const auto& names = plan.taps.empty() ? trained_taps(model) : plan.taps;
@@ -147,7 +149,7 @@ class Attack {
   }
 
   void gradient_attack() {
-    const auto engine = attack_engine(communicator_, layout_, moved_, train_, total_positives_, plan_);
+    const auto engine = attack_engine(communicator_, layout_, moved_, train_, total_positives_, plan_, posts_);
     if (plan_.method == AttackMethod::pgd) random_start();
     const std::int64_t passes = iterated() ? plan_.steps : 1;
     for (std::int64_t pass = 0; pass < passes; ++pass) {
@@ -276,6 +278,7 @@ class Attack {
   ShardLayout layout_;
   AttackPlan plan_;
   const data::UserLists& train_;
+  const data::PostRows* posts_;
   std::int64_t total_positives_;
   FactorModel moved_;
   std::vector<Target> targets_;
@@ -292,17 +295,19 @@ AttackMethod attack_method_of(const std::string& name) {
 }
 
 FactorModel perturbed_model(const comm::Communicator& communicator, const ShardLayout& layout, const FactorModel& model,
-                            const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan) {
+                            const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan,
+                            const data::PostRows* posts) {
   if (plan.scope == adversary::Scope::batch && plan.ball == Ball::global_l2) {
     throw UserError("a global ball spans all rows, so it needs --scope data; scope batch takes row_l2 and linf");
   }
-  return Attack(communicator, layout, model, train, total_positives, plan).run();
+  return Attack(communicator, layout, model, train, total_positives, plan, posts).run();
 }
 
 double attacked_loss(const comm::Communicator& communicator, const ShardLayout& layout, const FactorModel& model,
-                     const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan) {
+                     const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan,
+                     const data::PostRows* posts) {
   FactorModel read = model;
-  const auto engine = attack_engine(communicator, layout, read, train, total_positives, plan);
+  const auto engine = attack_engine(communicator, layout, read, train, total_positives, plan, posts);
   const auto taps = taps_of(model);
   engine->use_sink({.wants = [&](const table::Table& table) { return &table == taps.front().table; },
                     .row = [](table::Table&, Index, const float*) {}});

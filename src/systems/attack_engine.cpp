@@ -36,7 +36,8 @@ std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communic
 }
 
 std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicator, const ShardLayout& layout,
-                                            FactorModel& model, const data::UserLists& train, const AttackPlan& plan) {
+                                            FactorModel& model, const data::UserLists& train,
+                                            const data::PostRows* posts, const AttackPlan& plan) {
   mark_seen_items(communicator, train, model);
   game::NeuralSetup setup;
   setup.communicator = &communicator;
@@ -48,6 +49,7 @@ std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicat
   setup.dense = model.dense.get();
   for (const auto& table : model.frozen) setup.frozen.push_back(table.get());
   setup.train = &train;
+  setup.posts = posts;
   setup.batch_size = plan.batch_size;
   setup.seed = seed_of_draws(plan);
   setup.deadline_seconds = deadline_seconds;
@@ -63,11 +65,12 @@ std::unique_ptr<game::Engine> catalogue_engine(const comm::Communicator& communi
   setup.model = *model.autoencoder;
   setup.model.keep = 1.0;
   setup.model.code_noise = 0.0;
-  setup.model.beta_cap = 0.0;
+  setup.model.beta = Schedule(0.0);
   setup.model.l2 = 0.0;
   setup.model.mean_over_users = false;
   setup.tables = model.autoencoder_tables();
   setup.train = &train;
+  if (model.predicts_ratings()) setup.values = std::span(train.ratings.data(), train.ratings.size());
   setup.users = model.users->total_rows();
   setup.batch_users = plan.batch_size;
   setup.seed = seed_of_draws(plan);
@@ -78,9 +81,10 @@ std::unique_ptr<game::Engine> catalogue_engine(const comm::Communicator& communi
 
 std::unique_ptr<game::Engine> attack_engine(const comm::Communicator& communicator, const ShardLayout& layout,
                                             FactorModel& model, const data::UserLists& train,
-                                            std::int64_t total_positives, const AttackPlan& plan) {
+                                            std::int64_t total_positives, const AttackPlan& plan,
+                                            const data::PostRows* posts) {
   if (model.autoencoder) return catalogue_engine(communicator, layout, model, train, plan);
-  return model.network ? neural_engine(communicator, layout, model, train, plan)
+  return model.network ? neural_engine(communicator, layout, model, train, posts, plan)
                        : pairwise_engine(communicator, layout, model, train, total_positives, plan);
 }
 

@@ -17,6 +17,7 @@ constexpr std::uint32_t user_number = 0;
 constexpr std::uint32_t item_number = 1;
 constexpr std::uint32_t encoder_number = 2;
 constexpr std::uint32_t first_frozen_number = 8;
+constexpr std::uint32_t first_further_number = 64;
 constexpr std::uint32_t dense_number = 128;
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {
@@ -34,8 +35,10 @@ std::shared_ptr<table::Table>& holder(FactorModel& model, const table::Table* ta
   for (auto* member : {&model.users, &model.items, &model.encoder}) {
     if (member->get() == table) return *member;
   }
-  for (auto& frozen : model.frozen) {
-    if (frozen.get() == table) return frozen;
+  for (auto* members : {&model.frozen, &model.further}) {
+    for (auto& member : *members) {
+      if (member.get() == table) return member;
+    }
   }
   throw Bug("a tap is no table of its model");
 }
@@ -64,6 +67,10 @@ std::vector<Tap> taps_of(const FactorModel& model) {
   if (user_rows) taps.push_back({"user", model.users.get(), user_number, 0, true});
   taps.push_back({model.autoencoder ? "decoder.weights" : "item", model.items.get(), item_number, 0, true});
   if (model.encoder) taps.push_back({"encoder.weights", model.encoder.get(), encoder_number, 0, true});
+  for (std::size_t k = 0; k < model.further.size(); ++k) {
+    const table::Table* table = model.further[k].get();
+    taps.push_back({table->name(), table, first_further_number + static_cast<std::uint32_t>(k), 0, true});
+  }
   if (model.network) {
     // Frozen tables that only steer the training, such as marks of seen items, are no taps of the model.
     const auto known = model.network->taps();
@@ -116,7 +123,8 @@ std::vector<std::string> trained_taps(const FactorModel& model) {
 
 std::vector<std::string> default_taps(const Recipe& recipe, const FactorModel& model) {
   std::vector<std::string> trained;
-  if (model.network && recipe.has("network.taps")) trained = recipe.texts("network.taps");
+  // Parts of further tables are taps of a training only; an attack moves their whole rows.
+  if (model.network && model.further.empty() && recipe.has("network.taps")) trained = recipe.texts("network.taps");
   if (model.autoencoder && recipe.has("adversary.method")) trained = {"decoder.weights", "encoder.weights"};
   std::vector<std::string> taps;
   for (const std::string& tap : attack_taps(model)) {

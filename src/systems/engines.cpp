@@ -72,6 +72,8 @@ std::unique_ptr<game::Engine> catalogue_engine(const comm::Communicator& communi
   setup.users = data.users;
   setup.rate = recipe.schedule("optimizer.learning_rate");
   setup.batch_users = recipe.integer("train.batch_size");
+  setup.node_memory = recipe.flag("parallel.node_memory");
+  setup.deadline_seconds = recipe.real("parallel.deadline_seconds");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   if (recipe.has("autoencoder.encoder_weight")) {
     setup.encoder_weight = recipe.real("autoencoder.encoder_weight");

@@ -10,6 +10,7 @@
 #include "spar/systems/factor_model.hpp"
 #include "spar/systems/private_attributes.hpp"
 #include "spar/systems/system.hpp"
+#include "spar/table/dense_sums.hpp"
 
 namespace {
 
@@ -167,11 +168,14 @@ BOOST_AUTO_TEST_CASE(no_message_holds_a_private_row) {
     const Result pat = train(world, recipe, 1);
     Recipe resolved = recipe;
     const ShardLayout layout{systems::resolve_shards(resolved), world.size()};
-    std::vector<float> by_shard(pat.dense_floats * static_cast<std::size_t>(layout.shard_count(world.rank())));
-    std::vector<float> total(pat.dense_floats);
-    const std::int64_t readers =
-        world.sum(table::sum_dense(world, layout, by_shard.data(), pat.dense_floats, total.data()));
-    return pat.bytes - pat.steps * readers;
+    table::DenseSums sums(world, layout, pat.dense_floats, {.tag = 16});
+    for (int k = 0; k < layout.shard_count(world.rank()); ++k) {
+      std::fill_n(sums.room(k), pat.dense_floats, 0.0F);
+      sums.finish(k);
+    }
+    sums.send();
+    sums.receive(0);
+    return pat.bytes - pat.steps * world.sum(sums.bytes_sent());
   };
   const std::int64_t one = without_readers("gender", "2");
   BOOST_TEST(without_readers("gender,age,town", "2,3,3") == one);

@@ -1,47 +1,13 @@
-#include <cmath>
+#include <algorithm>
 #include <vector>
 
-#include "slow_tree.hpp"
-#include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
-#include "spar/base/random.hpp"
 #include "spar/table/dense_parameters.hpp"
-
-namespace {
 
 using namespace spar;
 
-// Sizes over six decades, so that any other order of summation shows.
-float part_of(int shard, std::size_t c) {
-  const auto block =
-      RandomStream(5, Purpose::synthetic).block(static_cast<std::uint32_t>(shard), static_cast<std::uint32_t>(c));
-  return static_cast<float>(std::pow(10.0, static_cast<double>(block[0] % 7) - 3.0) *
-                            (2.0 * unit(word64(block, 1)) - 1.0));
-}
-
-}  // namespace
-
 BOOST_AUTO_TEST_SUITE(dense_parameters)
-
-BOOST_DATA_TEST_CASE(gradients_of_all_shards_are_summed_along_the_tree,
-                     boost::unit_test::data::make({4, 8, 64}) * boost::unit_test::data::make({16, 48, 1040}), shards,
-                     count) {
-  const auto world = comm::Communicator::world();
-  const ShardLayout layout{shards, world.size()};
-  const auto floats = static_cast<std::size_t>(count);
-  std::vector<float> mine;
-  for (int s = layout.first_shard(world.rank()); s < layout.end_shard(world.rank()); ++s) {
-    for (std::size_t c = 0; c < floats; ++c) mine.push_back(part_of(s, c));
-  }
-  std::vector<float> total(floats, -1.0F);
-  table::sum_dense(world, layout, mine.data(), floats, total.data());
-  std::map<int, test::FloatRow> present;
-  for (int s = 0; s < shards; ++s) {
-    for (std::size_t c = 0; c < floats; ++c) present[s].push_back(part_of(s, c));
-  }
-  BOOST_TEST((total == test::slow_tree_sum(present, 0, shards)));
-}
 
 BOOST_AUTO_TEST_CASE(a_rank_stores_the_rows_of_its_shards_and_gets_the_others_back) {
   const auto world = comm::Communicator::world();

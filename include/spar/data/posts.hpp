@@ -42,7 +42,7 @@ struct Posts {
 /// same way. Posts are counted on this rank alone, by user, then by item row.
 struct PostRows {
   UserLists tags;                        ///< by post; first_user is 0
-  std::vector<std::int64_t> offsets{0};  ///< the posts of local user k are offsets[k] .. offsets[k+1]
+  LargeVector<std::int64_t> offsets{0};  ///< the posts of local user k are offsets[k] .. offsets[k+1]
   LargeVector<std::uint32_t> users;      ///< by post: global user rows, ascending
   LargeVector<ItemId> items;             ///< by post: global item rows
   Index first_user = 0;                  ///< of offsets

@@ -14,6 +14,7 @@
 #include "spar/game/autoencoder.hpp"
 #include "spar/game/engine.hpp"
 #include "spar/game/user_batches.hpp"
+#include "spar/table/dense_sums.hpp"
 
 /// The catalogue-parallel steps of auto-encoders: all ranks work on the same batch of users, each shard on its own
 /// slice of the items. In a pass over B users with layers of H and H' columns at the catalogue, a rank sends and
@@ -44,6 +45,9 @@ struct CatalogueSetup {
   /// Factors of Adversary::weight by tap.
   double encoder_weight = 1.0;
   double decoder_weight = 1.0;
+  /// Of the sums of dense gradients.
+  bool node_memory = true;
+  double deadline_seconds = 600;
 };
 
 /// The adversary, if a stage has one, adds L(Theta + N_s) for each of its taps s, "encoder.weights" and
@@ -81,7 +85,9 @@ class CatalogueEngine final : public Engine {
   std::int64_t examples() const override { return examples_; }
   std::int64_t skipped() const override { return batches_.without_interactions(); }
   const LoopSeconds& seconds() const override { return seconds_; }
-  std::int64_t bytes_sent() const override { return batches_.bytes_sent() + sums_.bytes_sent() + bytes_sent_; }
+  std::int64_t bytes_sent() const override {
+    return batches_.bytes_sent() + sums_.bytes_sent() + dense_sums_->bytes_sent() + bytes_sent_;
+  }
 
  private:
   struct Shard;
@@ -139,8 +145,7 @@ class CatalogueEngine final : public Engine {
   Buffer<float> kept_;
   std::vector<std::size_t> kept_places_;  // by own shard; none: logits are computed twice
   std::vector<catalogue::LogSum> log_sums_;
-  Buffer<float> dense_gradients_;  // by own shard
-  Buffer<float> dense_total_;
+  std::unique_ptr<table::DenseSums> dense_sums_;
   Buffer<float> decoder_gradients_;  // with an adversary: of all own rows
   Buffer<float> decoder_perturbed_;
 

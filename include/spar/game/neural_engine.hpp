@@ -11,6 +11,7 @@
 #include "spar/game/engine.hpp"
 #include "spar/game/neural_model.hpp"
 #include "spar/table/dense_parameters.hpp"
+#include "spar/table/dense_sums.hpp"
 #include "spar/table/row_exchange.hpp"
 #include "spar/table/table.hpp"
 #include "spar/tape/tape.hpp"
@@ -116,7 +117,8 @@ class NeuralEngine final : public Engine {
   void inner_steps();
   void inner_pass(int shard, Worker& worker, int inner);
   Moment moment() const { return {epoch_, step_, steps_}; }
-  bool moves_dense() const { return setup_.dense->count() > 0 && setup_.model->inner_steps() == 0; }
+  bool moves_dense() const { return dense_sums_ != nullptr && setup_.model->inner_steps() == 0; }
+  bool follows_dense() const;
   void perturb_shard(int shard, Worker& worker);
   void perturb_tables();
   void perturb_touched(std::size_t t);
@@ -151,9 +153,8 @@ class NeuralEngine final : public Engine {
   std::vector<std::vector<RowPart>> perturbed_columns_;  // by table; each part has a norm of its own
   std::vector<float*> row_gradients_;                    // by table: room of all local shards
   std::vector<std::uint8_t> pushed_;  // by table: its clean gradients went to the owners, the second ones are apart
-  Buffer<float> dense_by_shard_;
-  Buffer<float> dense_total_;
-  std::int64_t dense_bytes_sent_ = 0;
+  std::unique_ptr<table::DenseSums> dense_sums_;  // nullptr without dense parameters
+  float* dense_total_ = nullptr;                  // of the step
   std::vector<std::vector<std::uint8_t>> moved_;  // dense Adam, by table: rows that the step has touched
   std::int64_t epoch_ = 0;
   std::int64_t step_ = 0;

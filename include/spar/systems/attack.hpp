@@ -54,12 +54,14 @@ void check_taps(const std::string& system, const FactorModel& model, const std::
 /// What they raise is the training loss summed over all examples, of the model as it is evaluated: without penalties,
 /// dropout or corruption of profiles, codes at their mean. Tables without a tap are shared with `model`; each other one
 /// takes room for its perturbed values and perturbation (bim and pgd: and gradient), on its owners; the passes take
-/// what a training step of batch_size takes.
+/// what a training step of batch_size takes. `posts`: the training posts of models that learn from them.
 FactorModel perturbed_model(const comm::Communicator& communicator, const ShardLayout& layout, const FactorModel& model,
-                            const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan);
+                            const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan,
+                            const data::PostRows* posts = nullptr);
 
 /// That loss at `model`, on the examples that the plan's attack draws. Collective.
 double attacked_loss(const comm::Communicator& communicator, const ShardLayout& layout, const FactorModel& model,
-                     const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan);
+                     const data::UserLists& train, std::int64_t total_positives, const AttackPlan& plan,
+                     const data::PostRows* posts = nullptr);
 
 }  // namespace spar::systems

@@ -64,12 +64,4 @@ class DenseParameters {
   std::size_t floats_ = 0;
 };
 
-/// Sums gradients of dense parameters over all shards, along the shard tree: `by_shard` holds `count` floats (a
-/// multiple of 16) for each of this rank's shards, one behind the other, and is overwritten; `total` receives the sum
-/// on every rank. Returns the bytes that this rank sent to others. Collective. Each rank completes the tree for a
-/// segment of its own: moves 2 x 4 x count bytes in and out of a rank (times the lanes of a rank where ranks are no
-/// power of two).
-std::int64_t sum_dense(const comm::Communicator& communicator, const ShardLayout& layout, float* by_shard,
-                       std::size_t count, float* total);
-
 }  // namespace spar::table
