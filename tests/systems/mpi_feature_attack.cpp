@@ -18,8 +18,8 @@ constexpr int columns = 21;
 constexpr std::int64_t top = 5;
 const std::vector<std::string> amr{"amr", "model.dim=5", "model.init_std=0.4", "features.columns=21"};
 
-// Users are judged by an item that they do not have. The box is as wide as the widest value, so two items that nobody
-// is judged by get one column that no score reads.
+// Users are judged by an item that they do not have. A last column that no score reads makes the box so wide that no
+// change meets it.
 struct Case {
   explicit Case(const comm::Communicator& world) : toy(world, amr) {
     table::Table& projection = toy.model.dense->table(0);
