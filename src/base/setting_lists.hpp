@@ -12,5 +12,7 @@ std::vector<Setting> sequence_settings();
 std::vector<Setting> feature_settings();
 std::vector<Setting> autoencoder_settings();
 std::vector<Setting> penalty_settings();
+std::vector<Setting> distillation_settings();
+std::vector<Setting> sampling_settings();
 
 }  // namespace spar

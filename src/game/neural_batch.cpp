@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "spar/base/error.hpp"
+
 namespace spar::game {
 
 namespace {
@@ -22,6 +24,10 @@ void reset(NeuralBatch& batch, std::size_t tables, std::size_t roles) {
 }
 
 }  // namespace
+
+void BatchSource::use_law(const data::ItemLaw* law) {
+  SPAR_ASSERT(law == nullptr);
+}
 
 PointSource::PointSource(const data::UserLists& lists, Index first_user, Index users, int shard, Index total_items,
                          std::uint64_t seed, int negatives)

@@ -11,6 +11,7 @@
 #include "spar/base/error.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/optim/rules.hpp"
+#include "spar/table/contributions.hpp"
 
 namespace spar::game {
 
@@ -18,6 +19,11 @@ namespace {
 
 constexpr int first_tag = 16;
 constexpr int tags_per_table = 8;
+
+// sum += x x', columns x padded(columns).
+void add_outer_square(const float* x, int columns, float* sum) {
+  for (int c = 0; c < columns; ++c) table::add_scaled_row(sum + c * padded(columns), x[c], x, padded(columns));
+}
 
 }  // namespace
 
@@ -31,6 +37,7 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
     sources_.push_back(setup.model->source(*setup.train, users.partition().begin(shard) - users.first_row(),
                                            users.partition().size(shard), shard, setup.items->total_rows(),
                                            setup.seed));
+    if (setup.law) sources_.back()->use_law(setup.law.get());
     shard_entries_[static_cast<std::size_t>(shard)] = sources_.back()->entries();
   }
   setup.communicator->sum(shard_entries_);
@@ -38,20 +45,21 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   steps_ = std::max<std::int64_t>(1, (entries + setup.batch_size - 1) / setup.batch_size);
   const std::int64_t most = *std::max_element(shard_entries_.begin(), shard_entries_.end());
   const auto most_entries = static_cast<std::size_t>((most + steps_ - 1) / steps_);
-  const std::int64_t rows_per_entry =
-      setup.communicator->max(sources_.empty() ? 1 : sources_.front()->most_rows_per_entry());
+  const auto rows_per_entry =
+      static_cast<std::size_t>(setup.communicator->max(sources_.empty() ? 1 : sources_.front()->most_rows_per_entry()));
   frozen_ = setup.model->frozen();
   SPAR_ASSERT(frozen_.size() == setup.frozen.size());
   const std::size_t all_tables = setup.tables.size() + frozen_.size();
   for (std::size_t t = 0; t < all_tables; ++t) {
+    const auto all_rows = static_cast<std::size_t>(table(t).total_rows());
     exchanges_.push_back(std::make_unique<table::RowExchange>(
         *setup.communicator, setup.layout, table(t),
-        table::ExchangeOptions{.most_rows_per_shard = std::min(most_entries * static_cast<std::size_t>(rows_per_entry),
-                                                               static_cast<std::size_t>(table(t).total_rows())),
-                               .tag = first_tag + tags_per_table * static_cast<int>(t),
-                               .deadline_seconds = setup.deadline_seconds,
-                               .keep_own_rows = false,
-                               .node_memory = setup.node_memory}));
+        table::ExchangeOptions{
+            .most_rows_per_shard = setup.complete ? all_rows : std::min(most_entries * rows_per_entry, all_rows),
+            .tag = first_tag + tags_per_table * static_cast<int>(t),
+            .deadline_seconds = setup.deadline_seconds,
+            .keep_own_rows = false,
+            .node_memory = setup.node_memory}));
   }
   batches_.resize(sources_.size());
   for (int w = 0; w < threads(); ++w) workers_.push_back(std::make_unique<Worker>());
@@ -62,6 +70,13 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   pushed_.resize(all_tables);
   dense_by_shard_ = Buffer<float>(sources_.size() * setup.dense->gradient_floats());
   dense_total_ = Buffer<float>(setup.dense->gradient_floats());
+  grams_ = setup.model->grams();
+  for (const Gram& gram : grams_) {
+    const auto floats = static_cast<std::size_t>(gram.columns) * static_cast<std::size_t>(padded(gram.columns));
+    gram_by_shard_.emplace_back(sources_.size() * floats);
+    gram_totals_.emplace_back(floats);
+    gram_views_.push_back({gram_totals_.back().data(), gram.columns, gram.columns, padded(gram.columns), nullptr});
+  }
 }
 
 NeuralEngine::~NeuralEngine() = default;
@@ -137,6 +152,11 @@ void NeuralEngine::draw(std::int64_t step) {
     for (std::size_t f = 0; f < frozen_.size(); ++f)
       batch.rows[setup_.tables.size() + f] = batch.rows[frozen_[f].follows];
   });
+  if (setup_.complete) {
+    std::vector<NeuralBatch*> batches;
+    for (std::size_t k = 0; k < sources_.size(); ++k) batches.push_back(&batch_of(static_cast<int>(k), set_of(step)));
+    setup_.complete(batches);
+  }
   if (!sources_.front()->examples_vary()) return;
   std::int64_t examples = 0;
   for (std::size_t k = 0; k < sources_.size(); ++k) examples += batch_of(static_cast<int>(k), set_of(step)).examples;
@@ -170,6 +190,28 @@ void NeuralEngine::make_room() {
   std::fill(pushed_.begin(), pushed_.end(), std::uint8_t{0});
 }
 
+// Of the rows as the step meets them: columns^2 products for each row of the table, shard by shard, and the tree.
+void NeuralEngine::sum_grams() {
+  const int first = setup_.layout.first_shard(setup_.communicator->rank());
+  for (std::size_t g = 0; g < grams_.size(); ++g) {
+    const table::Table& of = table(grams_[g].table);
+    const int columns = grams_[g].columns;
+    const std::size_t floats = gram_totals_[g].size();
+    {
+      Stopwatch watch(seconds_.compute);
+      parallel_for(static_cast<int>(sources_.size()), [&](int k) {
+        float* const sum = gram_by_shard_[g].data() + static_cast<std::size_t>(k) * floats;
+        std::fill_n(sum, floats, 0.0F);
+        for (Index row = of.partition().begin(first + k); row < of.partition().end(first + k); ++row)
+          add_outer_square(of.record(row - of.first_row()), columns, sum);
+      });
+    }
+    Stopwatch watch(seconds_.communication);
+    dense_bytes_sent_ +=
+        table::sum_dense(*setup_.communicator, setup_.layout, gram_by_shard_[g].data(), floats, gram_totals_[g].data());
+  }
+}
+
 void NeuralEngine::for_shards(const std::function<void(int shard, Worker& worker)>& pass) {
   Stopwatch watch(seconds_.compute);
   parallel_for_worker(static_cast<int>(sources_.size()),
@@ -190,6 +232,7 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
     for (auto& exchange : exchanges_) exchange->receive_rows(set, step_);
   }
   make_room();
+  sum_grams();
   const bool by_owner = owners_perturb();
   for_shards([&](int k, Worker& worker) {
     clean_pass(k, worker);

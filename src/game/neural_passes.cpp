@@ -75,6 +75,8 @@ double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
   pass.context.samples = batch.samples;
   pass.share = 1.0 / setup_.layout.shards;
   pass.penalty = &penalty;
+  pass.epoch = epoch_;
+  pass.grams = gram_views_;
   const tape::Var loss = setup_.model->loss(pass);
   const double value = static_cast<double>(tape.value(loss).at(0, 0));
   const bool mean = setup_.model->reduction() == Reduction::mean;

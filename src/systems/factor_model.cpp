@@ -6,12 +6,14 @@
 
 #include "adversaries.hpp"
 #include "history_states.hpp"
+#include "profile_sums.hpp"
 #include "profiles.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
 #include "spar/base/random.hpp"
 #include "spar/base/threads.hpp"
+#include "spar/systems/negatives.hpp"
 #include "spar/systems/system.hpp"
 
 namespace spar::systems {
@@ -72,16 +74,19 @@ Scoring FactorModel::scoring(const comm::Communicator& communicator, int shards,
     });
     block = {room.data(), table.first_row(), table.rows(), columns, stride};
   };
+  const std::optional<ProfileSums> sums =
+      network->reads_profiles() ? std::optional(sum_profiles(communicator, shards, *this, lists)) : std::nullopt;
   if (reads_histories()) {
     scoring.users = Buffer<float>(static_cast<std::size_t>(users->rows() * stride));
     scorer.users = {scoring.users.data(), users->first_row(), users->rows(), columns, stride};
     represent_histories(communicator, {shards, communicator.size()}, *this, lists, scoring.users.data(), stride);
   } else {
-    represent(*users, scoring.users, scorer.users,
-              [&](Index, const float* row, float* out) { network->represent_user(*dense, row, out); });
+    represent(*users, scoring.users, scorer.users, [&](Index k, const float* row, float* out) {
+      network->represent_user(*dense, sums ? sums->user(k) : row, out);
+    });
   }
   represent(*items, scoring.items, scorer.items, [&](Index k, const float* row, float* out) {
-    if (frozen.empty()) return network->represent_item(*dense, row, out);
+    if (frozen.empty()) return network->represent_item(*dense, sums ? sums->item(k) : row, out);
     std::vector<const float*> rows;
     for (const auto& table : frozen) rows.push_back(table->record(k));
     network->represent_described_item(*dense, row, rows, out);
@@ -199,9 +204,12 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
   model.users->initialize(seed, user_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
   model.items->initialize(seed, item_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
   if (!model.network) return model;
-  const int zeros = model.network->zero_item_columns();
-  for (Index k = 0; zeros > 0 && k < model.items->rows(); ++k)
-    std::fill_n(model.items->record(k) + model.items->shape().dim - zeros, zeros, 0.0F);
+  const auto clear_last = [](table::Table& table, int zeros) {
+    for (Index k = 0; zeros > 0 && k < table.rows(); ++k)
+      std::fill_n(table.record(k) + table.shape().dim - zeros, zeros, 0.0F);
+  };
+  clear_last(*model.users, model.network->zero_user_columns());
+  clear_last(*model.items, model.network->zero_item_columns());
   model.dense =
       std::make_unique<table::DenseParameters>(game::make_dense(*model.network, layout, rank, optimizer, seed));
   for (const game::FrozenTable& frozen : model.network->frozen()) {
@@ -219,6 +227,7 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
   const bool is_autoencoder = autoencoder_of(recipe).has_value();
   if ((network || is_autoencoder) && recipe.integer("parallel.pipeline") != 0)
     throw UserError(fmt::format("parallel.pipeline = 1 is for factor models: {} takes 0", recipe.system()));
+  check_negatives(recipe);
   plan.optimizer = optimizer_of(recipe);
   plan.validate_every_epochs = recipe.integer("evaluate.every_epochs");
   const std::int64_t patience = plan.validate_every_epochs > 0 ? recipe.integer("evaluate.patience") : 0;
@@ -232,6 +241,12 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
                            patience == 0 ? 0 : std::max(patience, recipe.integer("game.patience"))});
     plan.start_from_best = recipe.text("game.start_from") == "best";
   } else {
+    if (recipe.has("teacher.run") && !recipe.text("teacher.run").empty() && recipe.integer("teacher.hint_epochs") > 0) {
+      const auto layers = static_cast<std::int64_t>(recipe.integers("network.layers").size()) - 1;
+      plan.stages.push_back(
+          {"hints", std::min(epochs, layers * recipe.integer("teacher.hint_epochs")), std::nullopt, 0});
+      plan.start_from_best = false;
+    }
     plan.stages.push_back({name, epochs, std::nullopt, patience});
   }
   plan.checkpoint_every_epochs = recipe.integer("checkpoint.every_epochs");

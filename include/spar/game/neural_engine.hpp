@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,10 @@ struct NeuralSetup {
   float dense_rate = 0.0F;            ///< the same of the dense parameters
   table::DenseParameters* dense = nullptr;
   const data::UserLists* train = nullptr;  ///< this rank's users
-  std::int64_t batch_size = 64;            ///< entries of a step
+  /// Adds to the micro-batches of this rank's shards what only other ranks know; collective. None: they are complete.
+  std::function<void(std::span<NeuralBatch* const> batches)> complete{};
+  std::shared_ptr<const data::ItemLaw> law{};  ///< of the negatives; nullptr: uniform
+  std::int64_t batch_size = 64;                ///< entries of a step
   std::uint64_t seed = 1;
   bool node_memory = true;
   double deadline_seconds = 600;
@@ -89,6 +93,7 @@ class NeuralEngine final : public Engine {
   void send_rows(std::int64_t step);
   std::int64_t examples_of_step() const;
   void make_room();
+  void sum_grams();
   table::Table& table(std::size_t t) const {
     return t < setup_.tables.size() ? *setup_.tables[t] : *setup_.frozen[t - setup_.tables.size()];
   }
@@ -127,6 +132,10 @@ class NeuralEngine final : public Engine {
   std::vector<std::uint8_t> pushed_;   // by table: its clean gradients went to the owners, the second ones are apart
   Buffer<float> dense_by_shard_;
   Buffer<float> dense_total_;
+  std::vector<Gram> grams_;
+  std::vector<Buffer<float>> gram_by_shard_;
+  std::vector<Buffer<float>> gram_totals_;
+  std::vector<tape::Matrix<float>> gram_views_;
   std::int64_t dense_bytes_sent_ = 0;
   std::vector<std::vector<std::uint8_t>> moved_;  // dense Adam, by table: rows that the step has touched
   std::int64_t epoch_ = 0;

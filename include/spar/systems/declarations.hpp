@@ -10,6 +10,7 @@ SystemInfo declare_apr();
 SystemInfo declare_gmf();
 SystemInfo declare_mlp();
 SystemInfo declare_neumf();
+SystemInfo declare_mf();
 SystemInfo declare_vbpr();
 SystemInfo declare_amr();
 SystemInfo declare_sasrec();
@@ -18,5 +19,6 @@ SystemInfo declare_mult_vae();
 SystemInfo declare_mult_dae();
 SystemInfo declare_cdae();
 SystemInfo declare_acae();
+SystemInfo declare_fncf();
 
 }  // namespace spar::systems
