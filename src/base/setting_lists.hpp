@@ -14,5 +14,7 @@ std::vector<Setting> autoencoder_settings();
 std::vector<Setting> penalty_settings();
 std::vector<Setting> privacy_settings();
 std::vector<Setting> train_settings();
+std::vector<Setting> distillation_settings();
+std::vector<Setting> sampling_settings();
 
 }  // namespace spar

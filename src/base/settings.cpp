@@ -221,25 +221,6 @@ std::vector<Setting> update_settings() {
        .minimum = 0,
        .sentence = "Longest gradient of a step, over all rows and dense parameters; longer ones shrink to it; 0: any",
        .origin = "own choice"},
-      {.key = "sampling.negatives",
-       .kind = SettingKind::text,
-       .fallback = std::string("uniform"),
-       .choices = {"uniform"},
-       .sentence = "Law of the negative items, never the user's own training items",
-       .origin = "own choice"},
-      {.key = "sampling.cold_items",
-       .kind = SettingKind::flag,
-       .fallback = true,
-       .sentence =
-           "Whether items without training interactions are negatives; else triples that draw one count nothing",
-       .origin = "own choice"},
-      {.key = "sampling.per_positive",
-       .kind = SettingKind::integer,
-       .fallback = std::int64_t{4},
-       .minimum = 1,
-       .maximum = 1000,
-       .sentence = "Negatives drawn for each positive",
-       .origin = "own choice"},
   };
 }
 
@@ -404,9 +385,9 @@ std::vector<Setting> running_settings() {
 
 std::vector<Setting> declare_all() {
   std::vector<Setting> settings;
-  for (auto declare :
-       {model_settings, network_settings, feature_settings, autoencoder_settings, sequence_settings, penalty_settings,
-        privacy_settings, game_settings, update_settings, train_settings, evaluate_settings, running_settings}) {
+  for (auto declare : {model_settings, network_settings, feature_settings, autoencoder_settings, sequence_settings,
+                       penalty_settings, privacy_settings, distillation_settings, game_settings, update_settings,
+                       sampling_settings, train_settings, evaluate_settings, running_settings}) {
     for (Setting& setting : declare()) settings.push_back(std::move(setting));
   }
   return settings;

@@ -25,6 +25,7 @@
 #include "spar/systems/run_directory.hpp"
 #include "spar/systems/start_vectors.hpp"
 #include "spar/systems/system.hpp"
+#include "spar/systems/teacher.hpp"
 
 namespace spar::cli {
 
@@ -163,6 +164,7 @@ void TrainingRun::build() {
         systems::load_start_vectors(communicator_, recipe_.text("model.init"), *file_, header_, model_);
     if (!note.empty()) progress_.line("warning: " + note);
   }
+  if (!resume_) systems::load_teacher(communicator_, recipe_, header_, model_);
   systems::load_attributes(communicator_, *file_, recipe_, lists_.train, model_);
   engine_ = systems::make_engine(communicator_, layout_, header_, recipe_, model_, lists_.train, lists_.train_posts());
   validation_users_ = systems::choose_users(communicator_, model_.users->first_row(), model_.users->rows(),

@@ -144,13 +144,13 @@ bool TripleSampler::owns(Index user, ItemId item) const {
 }
 
 bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const {
-  if (static_cast<Index>(lists_->of(user).size()) >= total_items_) return false;
-  const auto items = static_cast<std::uint64_t>(total_items_);
+  const Index drawable = law_ != nullptr ? law_->drawable() : total_items_;
+  if (static_cast<Index>(lists_->of(user).size()) >= drawable) return false;
   for (std::uint32_t attempt = 0;; ++attempt) {
     const auto block = negative_stream_.block(place, (static_cast<std::uint32_t>(shard_) << 20) | attempt,
                                               static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
     for (int half = 0; half < 2; ++half) {
-      item = static_cast<ItemId>(bounded(word64(block, half), items));
+      item = item_of(word64(block, half));
       if (!has(user, item)) return true;
     }
   }
@@ -163,10 +163,7 @@ void TripleSampler::draw_first(std::int64_t step, std::uint32_t place, ItemId* i
   std::uint32_t low[16], high[16];
   std::memcpy(low, &blocks.word[0], sizeof low);
   std::memcpy(high, &blocks.word[1], sizeof high);
-  for (int k = 0; k < 16; ++k) {
-    items[k] = static_cast<ItemId>(
-        bounded(low[k] | (static_cast<std::uint64_t>(high[k]) << 32), static_cast<std::uint64_t>(total_items_)));
-  }
+  for (int k = 0; k < 16; ++k) items[k] = item_of(low[k] | (static_cast<std::uint64_t>(high[k]) << 32));
 }
 
 // Asks early for the lists of positives to come, of this sampler and then of the next one: first for their place in the

@@ -12,6 +12,10 @@ void BatchSource::draw_inner(std::int64_t, std::int64_t, int, NeuralBatch&) {
   throw Bug("this source draws nothing for inner steps");
 }
 
+void BatchSource::use_law(const data::ItemLaw* law) {
+  SPAR_ASSERT(law == nullptr);
+}
+
 PointSource::PointSource(const data::UserLists& lists, Index first_user, Index users, int shard, Index total_items,
                          std::uint64_t seed, int negatives)
     : sampler_(lists, first_user, users, shard, total_items, seed),

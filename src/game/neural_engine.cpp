@@ -12,6 +12,7 @@
 #include "spar/base/error.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/optim/rules.hpp"
+#include "spar/table/contributions.hpp"
 
 namespace spar::game {
 
@@ -20,6 +21,11 @@ namespace {
 constexpr int first_tag = 16;
 constexpr int tags_per_table = 8;
 constexpr int rows_per_range = 256;
+
+// sum += x x', columns x padded(columns).
+void add_outer_square(const float* x, int columns, float* sum) {
+  for (int c = 0; c < columns; ++c) table::add_scaled_row(sum + c * padded(columns), x[c], x, padded(columns));
+}
 
 }  // namespace
 
@@ -30,6 +36,7 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   shard_entries_.resize(static_cast<std::size_t>(setup.layout.shards));
   for (int shard = first; shard < end; ++shard) {
     sources_.push_back(make_source(shard));
+    if (setup.law) sources_.back()->use_law(setup.law.get());
     shard_entries_[static_cast<std::size_t>(shard)] = sources_.back()->entries();
   }
   setup.communicator->sum(shard_entries_);
@@ -37,8 +44,8 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   steps_ = std::max<std::int64_t>(1, (entries + setup.batch_size - 1) / setup.batch_size);
   const std::int64_t most = *std::max_element(shard_entries_.begin(), shard_entries_.end());
   const auto most_entries = static_cast<std::size_t>((most + steps_ - 1) / steps_);
-  const std::int64_t rows_per_entry =
-      setup.communicator->max(sources_.empty() ? 1 : sources_.front()->most_rows_per_entry());
+  const auto rows_per_entry =
+      static_cast<std::size_t>(setup.communicator->max(sources_.empty() ? 1 : sources_.front()->most_rows_per_entry()));
   frozen_ = setup.model->frozen();
   // Attacks follow the loss of ranking alone, which reads no row that stays with its owner.
   const bool reads_staying = setup.frozen.size() == frozen_.size();
@@ -50,14 +57,15 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   SPAR_ASSERT(frozen_.size() + staying_.size() == setup.frozen.size());
   const std::size_t all_tables = setup.tables.size() + frozen_.size();
   for (std::size_t t = 0; t < all_tables; ++t) {
+    const auto all_rows = static_cast<std::size_t>(table(t).total_rows());
     exchanges_.push_back(std::make_unique<table::RowExchange>(
         *setup.communicator, setup.layout, table(t),
-        table::ExchangeOptions{.most_rows_per_shard = std::min(most_entries * static_cast<std::size_t>(rows_per_entry),
-                                                               static_cast<std::size_t>(table(t).total_rows())),
-                               .tag = first_tag + tags_per_table * static_cast<int>(t),
-                               .deadline_seconds = setup.deadline_seconds,
-                               .keep_own_rows = false,
-                               .node_memory = setup.node_memory}));
+        table::ExchangeOptions{
+            .most_rows_per_shard = setup.complete ? all_rows : std::min(most_entries * rows_per_entry, all_rows),
+            .tag = first_tag + tags_per_table * static_cast<int>(t),
+            .deadline_seconds = setup.deadline_seconds,
+            .keep_own_rows = false,
+            .node_memory = setup.node_memory}));
   }
   batches_.resize(sources_.size());
   for (int w = 0; w < threads(); ++w) workers_.push_back(std::make_unique<Worker>());
@@ -66,12 +74,21 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   for (std::size_t k = 0; k < sources_.size(); ++k) perturbations_.push_back(std::make_unique<Perturbations>());
   row_gradients_.resize(all_tables);
   pushed_.resize(all_tables);
-  if (setup.dense->count() > 0)
-    dense_sums_ = std::make_unique<table::DenseSums>(
-        *setup.communicator, setup.layout, setup.dense->gradient_floats(),
-        table::DenseSumsOptions{.tag = first_tag + tags_per_table * static_cast<int>(all_tables),
-                                .deadline_seconds = setup.deadline_seconds,
-                                .node_memory = setup.node_memory});
+  // Sums over shards beside those of rows: of the dense gradients, then of each Gram matrix.
+  int tag = first_tag + tags_per_table * static_cast<int>(all_tables);
+  const auto sums_of = [&](std::size_t floats) {
+    const table::DenseSumsOptions options{
+        .tag = tag, .deadline_seconds = setup.deadline_seconds, .node_memory = setup.node_memory};
+    tag += tags_per_table;
+    return std::make_unique<table::DenseSums>(*setup.communicator, setup.layout, floats, options);
+  };
+  if (setup.dense->count() > 0) dense_sums_ = sums_of(setup.dense->gradient_floats());
+  grams_ = setup.model->grams();
+  for (const Gram& gram : grams_) {
+    gram_sums_.push_back(
+        sums_of(static_cast<std::size_t>(gram.columns) * static_cast<std::size_t>(padded(gram.columns))));
+    gram_views_.push_back({nullptr, gram.columns, gram.columns, padded(gram.columns), nullptr});
+  }
 }
 
 NeuralEngine::~NeuralEngine() = default;
@@ -120,6 +137,7 @@ std::int64_t NeuralEngine::skipped() const {
 
 std::int64_t NeuralEngine::bytes_sent() const {
   std::int64_t bytes = dense_sums_ ? dense_sums_->bytes_sent() : 0;
+  for (const auto& sums : gram_sums_) bytes += sums->bytes_sent();
   for (const auto& exchange : exchanges_) bytes += exchange->bytes_sent();
   return bytes;
 }
@@ -163,6 +181,11 @@ void NeuralEngine::draw(std::int64_t step) {
     for (std::size_t f = 0; f < frozen_.size(); ++f)
       batch.rows[setup_.tables.size() + f] = batch.rows[frozen_[f].follows];
   });
+  if (setup_.complete) {
+    std::vector<NeuralBatch*> batches;
+    for (std::size_t k = 0; k < sources_.size(); ++k) batches.push_back(&batch_of(static_cast<int>(k), set_of(step)));
+    setup_.complete(batches);
+  }
   if (!sources_.front()->examples_vary()) return;
   std::int64_t examples = 0;
   for (std::size_t k = 0; k < sources_.size(); ++k) examples += batch_of(static_cast<int>(k), set_of(step)).examples;
@@ -196,6 +219,29 @@ void NeuralEngine::make_room() {
   std::fill(pushed_.begin(), pushed_.end(), std::uint8_t{0});
 }
 
+// Of the rows as the step meets them: columns^2 products for each row of the table, shard by shard, and the tree.
+void NeuralEngine::sum_grams() {
+  const int first = setup_.layout.first_shard(setup_.communicator->rank());
+  for (std::size_t g = 0; g < grams_.size(); ++g) {
+    const table::Table& of = table(grams_[g].table);
+    const int columns = grams_[g].columns;
+    const std::size_t floats = static_cast<std::size_t>(columns) * static_cast<std::size_t>(padded(columns));
+    {
+      Stopwatch watch(seconds_.compute);
+      parallel_for(static_cast<int>(sources_.size()), [&](int k) {
+        float* const sum = gram_sums_[g]->room(k);
+        std::fill_n(sum, floats, 0.0F);
+        for (Index row = of.partition().begin(first + k); row < of.partition().end(first + k); ++row)
+          add_outer_square(of.record(row - of.first_row()), columns, sum);
+        gram_sums_[g]->finish(k);
+      });
+    }
+    Stopwatch watch(seconds_.communication);
+    gram_sums_[g]->send();
+    gram_views_[g].data = gram_sums_[g]->receive(step_);
+  }
+}
+
 void NeuralEngine::for_shards(const std::function<void(int shard, Worker& worker)>& pass) {
   Stopwatch watch(seconds_.compute);
   parallel_for_worker(static_cast<int>(sources_.size()),
@@ -218,6 +264,7 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
   adversary_.move_to(moment());
   inner_steps();
   make_room();
+  sum_grams();
   const bool by_owner = owners_perturb();
   const bool dense = follows_dense();
   for_shards([&](int k, Worker& worker) {

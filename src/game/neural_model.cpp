@@ -13,6 +13,16 @@ tape::Var Pass<T>::rows(std::size_t table, std::size_t role) const {
   return tape::gather(context.tape, tables[table], batch.slots[role]);
 }
 
+template <class T>
+tape::Matrix<T> Pass<T>::labels() const {
+  const int stride = padded(1);
+  const std::size_t count = batch.labels.size();
+  T* column = tape().arena().template take<T>(count * static_cast<std::size_t>(stride));
+  for (std::size_t k = 0; k < count; ++k)
+    column[k * static_cast<std::size_t>(stride)] = static_cast<T>(batch.labels[k]);
+  return {column, static_cast<int>(count), 1, stride, nullptr};
+}
+
 template struct Pass<float>;
 template struct Pass<double>;
 

@@ -104,6 +104,7 @@ double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
   pass.penalty = &penalty;
   tape::Var second;
   if (!sink_.row) pass.second = &second;
+  pass.grams = gram_views_;
   const tape::Var loss = setup_.model->loss(pass);
   const double value = static_cast<double>(tape.value(loss).at(0, 0));
   const bool mean = setup_.model->reduction() == Reduction::mean && !sink_.row;

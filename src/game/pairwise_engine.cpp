@@ -51,6 +51,7 @@ PairwiseEngine::PairwiseEngine(const PairwiseSetup& setup)
     shards_.push_back(std::make_unique<Shard>(
         data::TripleSampler(*setup.train, users.begin(shard) - setup.users->first_row(), users.size(shard), shard,
                             setup.items->total_rows(), setup.seed, setup.order_purpose, setup.negative_purpose)));
+    shards_.back()->sampler.use_law(setup_.law.get());
   }
   for (int w = 0; w < threads(); ++w) workers_.push_back(std::make_unique<Worker>());
   exchange_ = std::make_unique<table::RowExchange>(

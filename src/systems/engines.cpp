@@ -1,9 +1,12 @@
 #include "spar/base/error.hpp"
+#include "spar/data/transpose.hpp"
 #include "spar/game/catalogue_engine.hpp"
 #include "spar/game/neural_engine.hpp"
 #include "spar/game/pairwise_engine.hpp"
+#include "spar/game/profile_batch.hpp"
 #include "spar/systems/factor_model.hpp"
 #include "spar/systems/item_features.hpp"
+#include "spar/systems/negatives.hpp"
 
 namespace spar::systems {
 
@@ -18,6 +21,7 @@ std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communic
   setup.users = model.users.get();
   setup.items = model.items.get();
   setup.train = &train;
+  setup.law = negative_law(communicator, recipe, train, data.items);
   setup.total_positives = data.counts[0];
   setup.batch_size = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
@@ -52,10 +56,18 @@ std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicat
   }
   setup.train = &train;
   setup.posts = posts;
+  setup.law = negative_law(communicator, recipe, train, model.items->total_rows());
   setup.batch_size = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   setup.node_memory = recipe.flag("parallel.node_memory");
   setup.deadline_seconds = recipe.real("parallel.deadline_seconds");
+  if (model.network->reads_profiles()) {
+    const auto by_item =
+        std::make_shared<data::UserLists>(data::transpose(communicator, train, model.items->partition()));
+    const auto batcher =
+        std::make_shared<game::ProfileBatcher>(communicator, train, *by_item, model.items->partition());
+    setup.complete = [by_item, batcher](std::span<game::NeuralBatch* const> batches) { batcher->complete(batches); };
+  }
   return std::make_unique<game::NeuralEngine>(setup);
 }
 

@@ -7,6 +7,7 @@
 #include "adversaries.hpp"
 #include "history_states.hpp"
 #include "post_vectors.hpp"
+#include "profile_sums.hpp"
 #include "profiles.hpp"
 #include <fmt/format.h>
 
@@ -14,6 +15,7 @@
 #include "spar/base/random.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/evaluate/metrics.hpp"
+#include "spar/systems/negatives.hpp"
 #include "spar/systems/system.hpp"
 
 namespace spar::systems {
@@ -84,6 +86,8 @@ Scoring FactorModel::scoring(const comm::Communicator& communicator, int shards,
     });
     block = {room.data(), table.first_row(), table.rows(), columns, stride};
   };
+  const std::optional<ProfileSums> sums =
+      network->reads_profiles() ? std::optional(sum_profiles(communicator, shards, *this, lists)) : std::nullopt;
   if (reads_histories()) {
     scoring.users = Buffer<float>(static_cast<std::size_t>(users->rows() * stride));
     scorer.users = {scoring.users.data(), users->first_row(), users->rows(), columns, stride};
@@ -95,13 +99,14 @@ Scoring FactorModel::scoring(const comm::Communicator& communicator, int shards,
   } else {
     const table::Table& asking = table_named(question().asks.front());
     SPAR_ASSERT(question().asks.size() == 1);
-    represent(asking, scoring.users, scorer.users, [&](Index, const float* row, float* out) {
-      network->represent_query(*dense, {&row, 1}, out);
+    represent(asking, scoring.users, scorer.users, [&](Index k, const float* row, float* out) {
+      const float* known = sums ? sums->user(k) : row;
+      network->represent_query(*dense, {&known, 1}, out);
     });
     scorer.total_users = asking.total_rows();
   }
   represent(ranked, scoring.items, scorer.items, [&](Index k, const float* row, float* out) {
-    if (frozen.empty()) return network->represent_candidate(*dense, row, out);
+    if (frozen.empty()) return network->represent_candidate(*dense, sums ? sums->item(k) : row, out);
     std::vector<const float*> rows;
     for (const auto& table : frozen) rows.push_back(table->record(k));
     network->represent_described_item(*dense, row, rows, out);
@@ -236,9 +241,12 @@ FactorModel make_model(const comm::Communicator& communicator, const ShardLayout
   model.users->initialize(seed, user_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
   model.items->initialize(seed, item_table, recipe.text("model.init_law"), recipe.real("model.init_std"));
   if (!model.network) return model;
-  const int zeros = model.network->zero_item_columns();
-  for (Index k = 0; zeros > 0 && k < model.items->rows(); ++k)
-    std::fill_n(model.items->record(k) + model.items->shape().dim - zeros, zeros, 0.0F);
+  const auto clear_last = [](table::Table& table, int zeros) {
+    for (Index k = 0; zeros > 0 && k < table.rows(); ++k)
+      std::fill_n(table.record(k) + table.shape().dim - zeros, zeros, 0.0F);
+  };
+  clear_last(*model.users, model.network->zero_user_columns());
+  clear_last(*model.items, model.network->zero_item_columns());
   for (const game::FurtherTable& form : model.network->further()) {
     const auto number = last_table - static_cast<std::uint32_t>(model.further.size());
     model.further.push_back(std::make_unique<table::Table>(form.name, data.rows(form.space), layout, rank,
@@ -268,6 +276,7 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
         fmt::format("optimizer.clip_norm = {:g} needs all gradients of a step before any row moves, as "
                     "networks have them: {} takes 0",
                     recipe.real("optimizer.clip_norm"), recipe.system()));
+  check_negatives(recipe);
   plan.optimizer = optimizer_of(recipe);
   plan.lower_is_better = evaluate::is_error(recipe.text("evaluate.select_by"));
   plan.validate_every_epochs = recipe.integer("evaluate.every_epochs");
@@ -282,6 +291,12 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
                            patience == 0 ? 0 : std::max(patience, recipe.integer("game.patience"))});
     plan.start_from_best = recipe.text("game.start_from") == "best";
   } else {
+    if (recipe.has("teacher.run") && !recipe.text("teacher.run").empty() && recipe.integer("teacher.hint_epochs") > 0) {
+      const auto layers = static_cast<std::int64_t>(recipe.integers("network.layers").size()) - 1;
+      plan.stages.push_back(
+          {"hints", std::min(epochs, layers * recipe.integer("teacher.hint_epochs")), std::nullopt, 0});
+      plan.start_from_best = false;
+    }
     plan.stages.push_back({name, epochs, std::nullopt, patience});
   }
   plan.checkpoint_every_epochs = recipe.integer("checkpoint.every_epochs");

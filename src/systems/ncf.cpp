@@ -80,14 +80,6 @@ NcfScore::Layer copy_layer(const table::DenseParameters& dense, const std::strin
   return layer;
 }
 
-template <class T>
-tape::Matrix<T> label_column(tape::Tape<T>& tape, const std::vector<float>& labels) {
-  constexpr int stride = 16;
-  T* column = tape.arena().template take<T>(labels.size() * stride);
-  for (std::size_t k = 0; k < labels.size(); ++k) column[k * stride] = static_cast<T>(labels[k]);
-  return {column, static_cast<int>(labels.size()), 1, stride, nullptr};
-}
-
 }  // namespace
 
 NcfModel::NcfModel(int product, const std::vector<int>& layers, int negatives)
@@ -137,7 +129,7 @@ Var NcfModel::build(const game::Pass<T>& pass) const {
   }
   const Var last = joint.size() == 1 ? joint.front() : tape::concat_columns<T>(tape, joint);
   const Var logits = output_->apply(pass.context, last);
-  return tape::sum(tape, tape::bce_with_logits(tape, logits, label_column(tape, pass.batch.labels)));
+  return tape::sum(tape, tape::bce_with_logits(tape, logits, pass.labels()));
 }
 
 template Var NcfModel::build(const game::Pass<float>&) const;

@@ -98,6 +98,21 @@ void add_posts(RunPlan& plan, const data::DatasetHeader& data, int rank_shards, 
   plan.pairs += share(bytes, rank_shards, plan.shards) + 3 * (users + 1) * 8;
 }
 
+// Models that read profiles hold the users of the rank's items, and in a step pull the rows of all members of all bags:
+// at most a whole table a shard. A triple's two items are each in as many lists as the mean item.
+void add_profiles(RunPlan& plan, const data::DatasetHeader& data, const table::RowShape& user,
+                  const table::RowShape& item, Index users, Index items, int rank_shards, std::int64_t triples) {
+  constexpr std::int64_t number = sizeof(float);
+  const std::int64_t by_user = data.counts[0] / std::max<std::int64_t>(1, data.users);
+  const std::int64_t by_item = data.counts[0] / std::max<std::int64_t>(1, data.items);
+  const std::int64_t of_items = std::min(data.items, triples * by_user);
+  const std::int64_t of_users = std::min(data.users, 2 * triples * by_item);
+  const std::int64_t rooms = plan.ranks > 1 ? 3 : 2;
+  plan.pairs += share(data.counts[0], rank_shards, plan.shards) * number;
+  plan.buffers += rooms * rank_shards * number * (of_items * item.width() + of_users * user.width()) + users * number;
+  plan.evaluation += number * (users * user.width() + items * item.width());
+}
+
 // What the steps of an auto-encoder take on the fullest rank, which holds `users` and `items` of all; see
 // game::CatalogueEngine.
 void add_autoencoder(RunPlan& plan, const game::Autoencoder& model, const Recipe& recipe,
@@ -214,6 +229,8 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   const std::int64_t steps = std::max<std::int64_t>(1, (entries + plan.batch_size - 1) / plan.batch_size);
   std::int64_t triples = (share(entries, 1, plan.shards) + steps - 1) / steps;
   plan.buffers = items * 4;  // the stamps of the item owners
+  if (recipe.has("sampling.negatives") && recipe.text("sampling.negatives") == "popularity")
+    plan.buffers += data.items * std::int64_t{sizeof(std::uint64_t)};  // ItemLaw
   if (histories != nullptr) {
     const game::SequenceCost cost = histories->cost();
     plan.buffers += std::min(threads, most_shards) * triples * cost.bytes;
@@ -229,6 +246,7 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
     add_network(plan, *network, recipe, users, items, most_shards, triples);
     add_further(plan, *network, recipe, data, most_shards, triples);
     for (const game::FurtherTable& form : network->further()) row_bytes += padded(form.columns) * 4;
+    if (network->reads_profiles()) add_profiles(plan, data, user, item, users, items, most_shards, triples);
   }
   plan.sent_per_step = static_cast<std::int64_t>(2.0 * away * static_cast<double>(triples * most_shards) *
                                                  (8 + row_messages * row_bytes));

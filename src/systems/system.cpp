@@ -21,10 +21,10 @@ const SystemSettings* find_settings(const std::string& name) {
 
 const std::vector<SystemInfo>& all_systems() {
   static const std::vector<SystemInfo> systems{
-      declare_popularity(), declare_bpr_mf(),   declare_apr(),  declare_gmf(),    declare_mlp(),
-      declare_neumf(),      declare_vbpr(),     declare_amr(),  declare_sasrec(), declare_gru4rec(),
-      declare_mult_vae(),   declare_mult_dae(), declare_cdae(), declare_acae(),   declare_autorec(),
-      declare_pitf(),       declare_atf(),      declare_pat()};
+      declare_popularity(), declare_bpr_mf(),   declare_mf(),       declare_apr(),  declare_gmf(),
+      declare_mlp(),        declare_neumf(),    declare_vbpr(),     declare_amr(),  declare_sasrec(),
+      declare_gru4rec(),    declare_mult_vae(), declare_mult_dae(), declare_cdae(), declare_acae(),
+      declare_autorec(),    declare_pitf(),     declare_atf(),      declare_pat(),  declare_fncf()};
   return systems;
 }
 

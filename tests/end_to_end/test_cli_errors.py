@@ -87,8 +87,8 @@ class Results(unittest.TestCase):
 
     def test_systems_json_has_name_family_and_inputs(self):
         systems = json.loads(run("systems", "--json").stdout)
-        names = ["popularity", "bpr-mf", "apr", "gmf", "mlp", "neumf", "vbpr", "amr", "sasrec", "gru4rec", "mult-vae", "mult-dae", "cdae", "acae", "autorec",
-                 "pitf", "atf", "pat"]
+        names = ["popularity", "bpr-mf", "mf", "apr", "gmf", "mlp", "neumf", "vbpr", "amr", "sasrec", "gru4rec", "mult-vae", "mult-dae", "cdae", "acae",
+                 "autorec", "pitf", "atf", "pat", "fncf"]
         self.assertEqual([system["name"] for system in systems], names)
         for system in systems:
             self.assertTrue(system["family"])

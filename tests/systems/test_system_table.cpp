@@ -37,9 +37,10 @@ BOOST_AUTO_TEST_CASE(every_system_says_what_it_is_needs_and_scores) {
       BOOST_TEST((spar::systems::find_system(info.name) == &info));
     }
   }
-  BOOST_TEST((names == std::set<std::string>{"popularity", "bpr-mf", "apr", "gmf", "mlp", "neumf", "vbpr", "amr",
-                                             "sasrec", "gru4rec", "mult-vae", "mult-dae", "cdae", "acae", "autorec",
-                                             "pitf", "atf", "pat"}));
+  BOOST_TEST(
+      (names == std::set<std::string>{"popularity", "bpr-mf",  "mf",     "apr",     "gmf",      "mlp",      "neumf",
+                                      "vbpr",       "amr",     "sasrec", "gru4rec", "mult-vae", "mult-dae", "cdae",
+                                      "acae",       "autorec", "pitf",   "atf",     "pat",      "fncf"}));
   BOOST_TEST((spar::systems::find_system("magic") == nullptr));
 }
 
@@ -216,17 +217,18 @@ BOOST_AUTO_TEST_CASE(every_ready_recipe_prints_and_reads_back_with_and_without_c
 BOOST_AUTO_TEST_CASE(what_is_no_recipe_is_refused_with_a_proposal) {
   BOOST_TEST(refusal("arp") == "there is no recipe arp: did you mean apr?");
   BOOST_TEST(refusal("apr-publishd") == "there is no recipe apr-publishd: did you mean apr-published?");
-  BOOST_TEST(refusal("my-own.toml") ==
-             "there is no recipe my-own.toml: give a TOML file, or one of popularity, bpr-mf, apr, gmf, mlp, neumf, "
-             "vbpr, amr, sasrec, gru4rec, mult-vae, mult-dae, cdae, acae, autorec, pitf, atf, pat, amr-published, "
-             "apr-published");
+  BOOST_TEST(
+      refusal("my-own.toml") ==
+      "there is no recipe my-own.toml: give a TOML file, or one of popularity, bpr-mf, mf, apr, gmf, mlp, neumf, "
+      "vbpr, amr, sasrec, gru4rec, mult-vae, mult-dae, cdae, acae, autorec, pitf, atf, pat, fncf, amr-published, "
+      "apr-published, mf-published");
   BOOST_TEST(refusal("/") == "/ is a directory: RECIPE is a TOML file or the name of a ready recipe");
   BOOST_TEST(refusal("apr", {"adversary.epsilom=1"}) ==
              "--set: unknown setting adversary.epsilom: did you mean adversary.epsilon?");
   BOOST_TEST(refusal("bpr-mf", {"adversary.epsilon=1"}) ==
              "--set: adversary.epsilon is no setting of bpr-mf, only of apr, amr, acae, atf");
   BOOST_TEST(refusal("popularity", {"model.dim=8"}) ==
-             "--set: model.dim is no setting of popularity, only of bpr-mf, apr, gmf, neumf, vbpr, amr, sasrec, "
+             "--set: model.dim is no setting of popularity, only of bpr-mf, mf, apr, gmf, neumf, vbpr, amr, sasrec, "
              "gru4rec, cdae, acae, autorec, pitf, atf, pat");
 }
 

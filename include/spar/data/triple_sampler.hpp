@@ -6,6 +6,7 @@
 #include "spar/base/random.hpp"
 #include "spar/base/types.hpp"
 #include "spar/data/interactions.hpp"
+#include "spar/data/item_law.hpp"
 
 namespace spar::data {
 
@@ -73,6 +74,9 @@ class TripleSampler {
   TripleSampler(const UserLists& lists, Index first_user, Index users, int shard, Index total_items, std::uint64_t seed,
                 Purpose order_purpose = Purpose::shuffle, Purpose negative_purpose = Purpose::negatives);
 
+  /// Negatives come from this law, which must outlive the sampler, instead of the uniform one; nullptr: uniform.
+  void use_law(const ItemLaw* law) { law_ = law; }
+
   std::int64_t positives() const { return positives_; }
   /// The most triples of any step when an epoch has `steps` steps.
   std::int64_t most_triples(std::int64_t steps) const { return (positives_ + steps - 1) / steps; }
@@ -105,11 +109,16 @@ class TripleSampler {
 
   void fill_order();
   bool has(Index user, ItemId item) const;
+  ItemId item_of(std::uint64_t word) const {
+    return law_ != nullptr ? law_->item(word)
+                           : static_cast<ItemId>(bounded(word, static_cast<std::uint64_t>(total_items_)));
+  }
 
   const UserLists* lists_;
   Index first_user_;
   int shard_;
   Index total_items_;
+  const ItemLaw* law_ = nullptr;
   std::int64_t positives_ = 0;
   Index users_;
   RandomStream order_stream_;

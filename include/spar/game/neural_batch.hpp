@@ -9,6 +9,12 @@
 /// What the shards of a data-parallel training work on, and who draws it.
 namespace spar::game {
 
+/// Lists of slots into a table's rows, one behind the other: bag b is slots [offsets[b], offsets[b + 1]).
+struct BagLists {
+  std::vector<std::int64_t> offsets;
+  std::vector<std::int32_t> slots;
+};
+
 /// The micro-batch of one shard and step: the distinct rows of every table that it needs, and what a model wants to
 /// know of its examples.
 struct NeuralBatch {
@@ -19,6 +25,7 @@ struct NeuralBatch {
   int examples = 0;
   int length = 0;                   ///< positions of each sequence, where examples come from sequences
   std::vector<std::uint8_t> valid;  ///< by position of every sequence: 0 is padding
+  std::vector<BagLists> bags{};     ///< by role, where examples are known by bags of rows (ProfileBatcher)
 };
 
 /// Draws the micro-batches of one shard: entries floor(t n / T) to floor((t + 1) n / T) of its own in step t of T, so
@@ -32,6 +39,9 @@ class BatchSource {
   virtual void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) = 0;
   /// The users whose rows an inner step of the model meets: rows[0], rows of the shard's own users, which may repeat.
   virtual void draw_inner(std::int64_t step, std::int64_t steps, int inner, NeuralBatch& batch);
+  /// Negatives come from this law, which must outlive the source; nullptr: uniform, as they do without a call. Bug
+  /// where the source has no other.
+  virtual void use_law(const data::ItemLaw* law);
   /// Examples left out in this epoch.
   virtual std::int64_t skipped() const { return 0; }
   /// Examples made of one entry, and the most distinct rows of one table for each.
@@ -54,6 +64,7 @@ class PointSource final : public BatchSource {
   std::int64_t entries() const override { return sampler_.positives(); }
   void begin_epoch(std::int64_t epoch) override;
   void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) override;
+  void use_law(const data::ItemLaw* law) override { sampler_.use_law(law); }
   std::int64_t skipped() const override { return skipped_; }
   std::int64_t examples_per_entry() const override { return 1 + negatives_; }
   std::int64_t most_rows_per_entry() const override { return 1 + negatives_; }
@@ -81,6 +92,7 @@ class PairSource final : public BatchSource {
   std::int64_t entries() const override { return sampler_.positives(); }
   void begin_epoch(std::int64_t epoch) override { sampler_.begin_epoch(epoch); }
   void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) override;
+  void use_law(const data::ItemLaw* law) override { sampler_.use_law(law); }
   std::int64_t skipped() const override { return sampler_.skipped(); }
   std::int64_t most_rows_per_entry() const override { return 2; }
 

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,10 @@ struct NeuralSetup {
   table::DenseParameters* dense = nullptr;
   const data::UserLists* train = nullptr;  ///< this rank's users
   const data::PostRows* posts = nullptr;   ///< the same, of models that learn from posts, which have a table of tags
-  std::int64_t batch_size = 64;            ///< entries of a step
+  /// Adds to the micro-batches of this rank's shards what only other ranks know; collective. None: they are complete.
+  std::function<void(std::span<NeuralBatch* const> batches)> complete{};
+  std::shared_ptr<const data::ItemLaw> law{};  ///< of the negatives; nullptr: uniform
+  std::int64_t batch_size = 64;                ///< entries of a step
   std::uint64_t seed = 1;
   bool node_memory = true;
   double deadline_seconds = 600;
@@ -96,6 +100,7 @@ class NeuralEngine final : public Engine {
   void send_rows(std::int64_t step);
   std::int64_t examples_of_step() const;
   void make_room();
+  void sum_grams();
   table::Table& table(std::size_t t) const {
     return t < setup_.tables.size() ? *setup_.tables[t] : *setup_.frozen[t - setup_.tables.size()];
   }
@@ -155,6 +160,9 @@ class NeuralEngine final : public Engine {
   std::vector<std::uint8_t> pushed_;  // by table: its clean gradients went to the owners, the second ones are apart
   std::unique_ptr<table::DenseSums> dense_sums_;  // nullptr without dense parameters
   float* dense_total_ = nullptr;                  // of the step
+  std::vector<Gram> grams_;
+  std::vector<std::unique_ptr<table::DenseSums>> gram_sums_;
+  std::vector<tape::Matrix<float>> gram_views_;
   std::vector<std::vector<std::uint8_t>> moved_;  // dense Adam, by table: rows that the step has touched
   std::int64_t epoch_ = 0;
   std::int64_t step_ = 0;

@@ -28,10 +28,13 @@ struct Pass {
   double share = 1.0;                 ///< of this shard in what counts once a step: 1 / shards
   tape::Var* penalty = nullptr;  ///< where a model leaves what its step adds to the losses unseen by adversaries, 1 x 1
   tape::Var* second = nullptr;   ///< where a model leaves the loss of a second player, told apart in the log, 1 x 1
+  std::span<const tape::Matrix<T>> grams = {};  ///< of the tables that the model's grams() names
 
   tape::Tape<T>& tape() const { return context.tape; }
   /// examples x dim: the rows of `table` for the examples' slots in `role`.
   tape::Var rows(std::size_t table, std::size_t role) const;
+  /// examples x 1: the labels, in the tape's arena.
+  tape::Matrix<T> labels() const;
 };
 
 /// Rows of side data, which no optimiser moves and no checkpoint holds; sharded and pulled like those of `follows`.
@@ -66,6 +69,12 @@ struct Question {
   /// "user" and "item": a query is a post, of its user's owner (evaluate::EvaluationLists::posts).
   std::vector<std::string> asks{"user"};
   std::string ranks = "item";  ///< whose rows are the candidates
+};
+
+/// A' A of the first columns of a table's rows A, which passes of a training want.
+struct Gram {
+  std::size_t table = 0;
+  int columns = 0;
 };
 
 /// How the mean over a step is taken.
@@ -111,11 +120,22 @@ class NeuralModel {
   virtual int item_columns() const = 0;
   /// Whether items have a bias beside their columns, as those of factor models.
   virtual bool item_bias() const { return false; }
-  /// How many of the items' last columns start at 0 (biases), whatever the law of the others.
+  /// How many of the users' or items' last columns start at 0 (biases), whatever the law of the others.
+  virtual int zero_user_columns() const { return 0; }
   virtual int zero_item_columns() const { return 0; }
   /// Tables besides those of users and items; in a pass they stand behind these, before frozen ones.
   virtual std::vector<FurtherTable> further() const { return {}; }
   virtual std::vector<FrozenTable> frozen() const { return {}; }
+  virtual std::vector<Gram> grams() const { return {}; }
+  /// Whether both sides are known by their profiles: a user by the bag of the rows of his training items, an item by
+  /// that of its training users (game/profile_batch.hpp). represent_user and represent_item are then given sums over
+  /// profiles, scaled by profile_scale(), in place of rows.
+  virtual bool reads_profiles() const { return false; }
+  /// What the sum over a profile of `count` rows is multiplied by.
+  virtual float profile_scale(std::int64_t count) const {
+    static_cast<void>(count);
+    return 1.0F;
+  }
   /// The source of one shard's micro-batches; arguments as those of PointSource. By default a PairSource.
   virtual std::unique_ptr<BatchSource> source(const data::UserLists& lists, Index first_user, Index users, int shard,
                                               Index total_items, std::uint64_t seed) const;

@@ -31,8 +31,9 @@ struct PairwiseSetup {
   ShardLayout layout;
   table::Table* users = nullptr;
   table::Table* items = nullptr;
-  const data::UserLists* train = nullptr;  ///< this rank's users
-  std::int64_t total_positives = 0;        ///< of all ranks
+  const data::UserLists* train = nullptr;      ///< this rank's users
+  std::int64_t total_positives = 0;            ///< of all ranks
+  std::shared_ptr<const data::ItemLaw> law{};  ///< of the negatives; nullptr: uniform
   std::int64_t batch_size = 512;
   std::uint64_t seed = 1;
   double l2 = 0.0;

@@ -10,6 +10,7 @@ SystemInfo declare_apr();
 SystemInfo declare_gmf();
 SystemInfo declare_mlp();
 SystemInfo declare_neumf();
+SystemInfo declare_mf();
 SystemInfo declare_vbpr();
 SystemInfo declare_amr();
 SystemInfo declare_sasrec();
@@ -22,5 +23,6 @@ SystemInfo declare_autorec();
 SystemInfo declare_pitf();
 SystemInfo declare_atf();
 SystemInfo declare_pat();
+SystemInfo declare_fncf();
 
 }  // namespace spar::systems

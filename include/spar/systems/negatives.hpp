@@ -1,0 +1,19 @@
+#pragma once
+#include <memory>
+
+#include "spar/base/settings.hpp"
+#include "spar/comm/communicator.hpp"
+#include "spar/data/interactions.hpp"
+#include "spar/data/item_law.hpp"
+
+namespace spar::systems {
+
+/// The law of the recipe's negatives, counted over the training interactions of all ranks; nullptr where it is uniform.
+/// Collective.
+std::shared_ptr<const data::ItemLaw> negative_law(const comm::Communicator& communicator, const Recipe& recipe,
+                                                  const data::UserLists& train, Index total_items);
+
+/// UserError where the recipe's system cannot draw by another law than the uniform one.
+void check_negatives(const Recipe& recipe);
+
+}  // namespace spar::systems

@@ -1,0 +1,61 @@
+#include "setting_lists.hpp"
+
+/// Of models that are trained under a teacher's hints, with noise in their layers.
+namespace spar {
+
+std::vector<Setting> distillation_settings() {
+  return {
+      {.key = "profile.power",
+       .kind = SettingKind::real,
+       .fallback = 0.5,
+       .minimum = 0,
+       .maximum = 1,
+       .sentence = "A sum over a profile of n rows is divided by n to this power",
+       .origin = "own choice"},
+      {.key = "teacher.run",
+       .kind = SettingKind::text,
+       .fallback = std::string(),
+       .sentence = "Run of the same system whose best epoch is the teacher; empty: no teacher, hints or noise",
+       .origin = "own choice"},
+      {.key = "teacher.hint_epochs",
+       .kind = SettingKind::integer,
+       .fallback = std::int64_t{2},
+       .minimum = 0,
+       .sentence = "Epochs of hints for each layer, from the bottom, inside train.epochs",
+       .origin = "own choice"},
+      {.key = "teacher.hint_weight",
+       .kind = SettingKind::real,
+       .fallback = 0.1,
+       .minimum = 0,
+       .sentence = "Weight of the hints of all layers beside the labels, when those begin",
+       .origin = "own choice"},
+      {.key = "teacher.soft_weight",
+       .kind = SettingKind::real,
+       .fallback = 0.5,
+       .minimum = 0,
+       .maximum = 1,
+       .sentence = "Share of the teacher's soft labels; the rest is that of the true ones",
+       .origin = "own choice"},
+      {.key = "teacher.temperature",
+       .kind = SettingKind::real,
+       .fallback = 2.0,
+       .minimum = 0,
+       .exclusive_minimum = true,
+       .sentence = "What logits are divided by for soft labels",
+       .origin = "own choice"},
+      {.key = "noise.input",
+       .kind = SettingKind::real,
+       .fallback = 0.1,
+       .minimum = 0,
+       .sentence = "Standard deviation of a student's noise on every entry of a profile, in training",
+       .origin = "own choice"},
+      {.key = "noise.hidden",
+       .kind = SettingKind::real,
+       .fallback = 0.05,
+       .minimum = 0,
+       .sentence = "The same on the input of every layer above the first",
+       .origin = "own choice"},
+  };
+}
+
+}  // namespace spar

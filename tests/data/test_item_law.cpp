@@ -1,0 +1,109 @@
+#include <cmath>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include "spar/base/random.hpp"
+#include "spar/data/item_law.hpp"
+#include "spar/data/triple_sampler.hpp"
+
+namespace {
+
+using namespace spar;
+
+// Chi-square by its degrees of freedom, as a number of standard deviations (Wilson and Hilferty 1931).
+double deviations(double chi_square, double freedom) {
+  const double spread = 2.0 / (9.0 * freedom);
+  return (std::cbrt(chi_square / freedom) - (1.0 - spread)) / std::sqrt(spread);
+}
+
+std::vector<std::uint32_t> counts() {
+  std::vector<std::uint32_t> counts;
+  for (std::uint32_t k = 0; k < 300; ++k) counts.push_back(k % 7 == 3 ? 0 : 1 + 4000 / (1 + k));
+  return counts;
+}
+
+double deviation_of(const std::vector<std::int64_t>& drawn, const std::vector<double>& weights) {
+  double weight = 0.0;
+  double draws = 0.0;
+  for (const double w : weights) weight += w;
+  for (const std::int64_t n : drawn) draws += static_cast<double>(n);
+  double chi_square = 0.0;
+  double cells = -1.0;
+  for (std::size_t k = 0; k < weights.size(); ++k) {
+    if (weights[k] == 0.0) {
+      BOOST_TEST(drawn[k] == 0);
+      continue;
+    }
+    const double expected = draws * weights[k] / weight;
+    chi_square += (static_cast<double>(drawn[k]) - expected) * (static_cast<double>(drawn[k]) - expected) / expected;
+    cells += 1.0;
+  }
+  return deviations(chi_square, cells);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(item_law)
+
+BOOST_AUTO_TEST_CASE(items_are_drawn_in_proportion_to_a_power_of_their_counts_and_never_without_any) {
+  for (const double power : {0.25, 0.75, 1.0, 2.0}) {
+    const data::ItemLaw law(counts(), power);
+    std::vector<double> weights;
+    Index drawable = 0;
+    for (const std::uint32_t count : counts()) {
+      weights.push_back(count == 0 ? 0.0 : std::pow(count, power));
+      drawable += count == 0 ? 0 : 1;
+    }
+    BOOST_TEST(law.drawable() == drawable);
+    std::vector<std::int64_t> drawn(weights.size());
+    const RandomStream stream(3, Purpose::negatives);
+    for (std::uint32_t k = 0; k < 1000000; ++k) {
+      const auto block = stream.block(k);
+      for (int half = 0; half < 2; ++half) ++drawn[law.item(word64(block, half))];
+    }
+    BOOST_TEST(std::abs(deviation_of(drawn, weights)) < 4.0, "power " << power);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(negatives_follow_the_law_outside_the_users_own_items) {
+  const auto all = counts();
+  data::UserLists lists;
+  for (const ItemId item : {0, 1, 5, 40, 200}) lists.items.push_back(item);
+  for (int k = 0; k < 20; ++k) lists.items.push_back(static_cast<ItemId>(201 + k));
+  lists.offsets = {0, static_cast<std::int64_t>(lists.items.size())};
+  const data::ItemLaw law(all, 0.75);
+  data::TripleSampler sampler(lists, 0, 1, 0, static_cast<Index>(all.size()), 5);
+  sampler.use_law(&law);
+  std::vector<double> weights;
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    const bool own = lists.contains(0, static_cast<ItemId>(k));
+    weights.push_back(own || all[k] == 0 ? 0.0 : std::pow(all[k], 0.75));
+  }
+  std::vector<std::int64_t> drawn(weights.size());
+  data::MicroBatch batch;
+  for (std::int64_t epoch = 0; epoch < 20000; ++epoch) {
+    sampler.begin_epoch(epoch);
+    sampler.sample(0, 1, batch);
+    for (const std::int32_t slot : batch.negative)
+      ++drawn[static_cast<std::size_t>(batch.items[static_cast<std::size_t>(slot)])];
+  }
+  BOOST_TEST(std::abs(deviation_of(drawn, weights)) < 4.0);
+}
+
+BOOST_AUTO_TEST_CASE(a_user_who_has_all_that_can_be_drawn_is_left_out) {
+  data::UserLists lists;
+  for (const ItemId item : {1, 2}) lists.items.push_back(item);
+  lists.offsets = {0, 2};
+  const std::vector<std::uint32_t> only{0, 4, 1, 0, 0};
+  const data::ItemLaw law(only, 1.0);
+  data::TripleSampler sampler(lists, 0, 1, 0, 5, 5);
+  sampler.use_law(&law);
+  data::MicroBatch batch;
+  sampler.begin_epoch(0);
+  sampler.sample(0, 1, batch);
+  BOOST_TEST(batch.triples() == 0);
+  BOOST_TEST(sampler.skipped() == 2);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

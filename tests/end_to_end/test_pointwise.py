@@ -1,0 +1,117 @@
+"""Pointwise systems of factors and of profiles, and negatives by popularity: the same bytes on any launch and after any stop."""
+import json
+import signal
+import unittest
+
+import h5py
+import numpy
+from trainings import PATIENCE, Scratch, done, lines_so_far, run, settings
+
+FORM = {"mf": settings(model__dim=21), "fncf": settings(network__layers="[18,7,5]")}
+BATCH = settings(train__batch_size=300)
+LAUNCHES = ((0, 1), (1, 2), (2, 1), (3, 2), (4, 1))
+
+
+class Pointwise(Scratch):
+    def newest(self, name):
+        return sorted((self.place(name) / "checkpoints").glob("epoch-*"))[-1]
+
+    def tables(self, name):
+        return self.parts(name, self.newest(name).name)
+
+    def student(self, **more):
+        if not self.place("teacher").exists():
+            self.train("fncf", "teacher", *FORM["fncf"], *BATCH, *settings(train__epochs=2))
+        return [*FORM["fncf"], *settings(**{"teacher__run": self.place("teacher"), **more})]
+
+    def launched(self, system, name, words):
+        lists = set()
+        for ranks, threads in LAUNCHES:
+            run_name = f"{name}-{ranks}-{threads}"
+            self.train(system, run_name, *words, *settings(parallel__threads=threads), ranks=ranks)
+            self.assertEqual(self.tables(run_name), self.tables(f"{name}-0-1"), run_name)
+            lists.add(done("recommend", self.place(run_name), "--users", self.some_users(), "--top", "7", ranks=ranks).stdout)
+        self.assertEqual(len(lists), 1)
+        metrics = {done("evaluate", self.place(f"{name}-0-1"), "--json", "--cutoffs", "10", ranks=ranks).stdout for ranks in (0, 3)}
+        self.assertEqual(len(metrics), 1)
+
+    def some_users(self):
+        with h5py.File(self.data) as file:
+            offsets = file["train/offsets"][:]
+            trained = numpy.flatnonzero(numpy.diff(offsets))
+            return ",".join(file["users/ids"][k].decode() for k in (trained[0], trained[len(trained) // 2]))
+
+    def test_factors_train_to_the_same_bits_on_every_launch(self):
+        self.launched("mf", "mf", [*FORM["mf"], *BATCH, *settings(train__epochs=3)])
+
+    def test_teachers_and_students_train_to_the_same_bits_on_every_launch(self):
+        self.launched("fncf", "plain", [*FORM["fncf"], *BATCH, *settings(train__epochs=2)])
+        self.launched("fncf", "student", [*self.student(teacher__hint_epochs=1), *BATCH, *settings(train__epochs=4)])
+
+    def test_negatives_by_popularity_are_the_same_bits_on_every_launch_and_other_than_uniform_ones(self):
+        law = settings(sampling__negatives="popularity", sampling__power=0.5, train__epochs=2)
+        for system, form in (("bpr-mf", settings(model__dim=9)), ("mf", FORM["mf"])):
+            self.launched(system, f"popular-{system}", [*form, *law])
+            self.train(system, f"uniform-{system}", *form, *settings(train__epochs=2))
+            self.assertNotEqual(self.tables(f"uniform-{system}"), self.tables(f"popular-{system}-0-1"))
+
+    def test_a_law_of_negatives_that_a_system_does_not_draw_is_refused(self):
+        result = run("train", "cdae", "--data", self.data, "--run", self.place("refused"), *settings(sampling__negatives="popularity"))
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("cdae draws its negatives uniformly", result.stderr)
+
+    def test_a_run_stopped_inside_an_epoch_goes_on_to_the_same_bits_on_another_count(self):
+        for system, form in (("mf", FORM["mf"]), ("fncf", self.student(teacher__hint_epochs=1))):
+            with self.subTest(system=system):
+                name = f"stopped-{system}"
+                steps = [*form, *settings(train__batch_size=25, evaluate__every_epochs=0)]
+                job = self.started(system, name, *steps, *settings(train__epochs=1000000), ranks=3)
+                self.wait_for(job, "epoch 1", lambda: any(line["event"] == "epoch" for line in lines_so_far(self.place(name))))
+                job.send_signal(signal.SIGUSR1)
+                _, errors = job.communicate(timeout=PATIENCE)
+                self.assertEqual(job.returncode, 75, errors)
+                self.assertNotIn("step-000000", self.newest(name).name)
+                epochs = self.newest_epoch(name) + 1
+                self.train(system, name, *steps, *settings(train__epochs=epochs), ranks=2)
+                self.train(system, f"whole-{system}", *steps, *settings(train__epochs=epochs))
+                self.assertEqual(self.tables(name), self.tables(f"whole-{system}"))
+
+    def vectors(self, name, table, columns):
+        with h5py.File(self.newest(name) / "index.h5") as file:
+            return file[f"tables/{table}/vector"][:, :columns]
+
+    def test_a_student_without_hints_soft_labels_and_noise_is_the_plain_model_bit_for_bit(self):
+        nothing = {"teacher__hint_epochs": 0, "teacher__hint_weight": 0, "teacher__soft_weight": 0, "noise__input": 0, "noise__hidden": 0}
+        self.train("fncf", "alone", *FORM["fncf"], *BATCH, *settings(train__epochs=3))
+        self.train("fncf", "untaught", *self.student(**nothing), *BATCH, *settings(train__epochs=3))
+        self.train("fncf", "taught", *self.student(teacher__hint_epochs=0), *BATCH, *settings(train__epochs=3))
+        for table in ("user", "item"):
+            alone = self.vectors("alone", table, 9)
+            self.assertTrue(numpy.array_equal(alone, self.vectors("untaught", table, 9)))
+            self.assertFalse(numpy.array_equal(alone, self.vectors("taught", table, 9)))
+
+    def test_the_teacher_never_moves(self):
+        self.train("fncf", "moving", *self.student(teacher__hint_epochs=1), *BATCH, *settings(train__epochs=4))
+        best = json.loads(done("evaluate", self.place("teacher"), "--json", "--cutoffs", "10").stdout)["epoch"]
+        [checkpoint] = (self.place("teacher") / "checkpoints").glob(f"epoch-{best:06d}-step-000000")
+        with h5py.File(checkpoint / "index.h5") as teacher, h5py.File(self.newest("moving") / "index.h5") as student:
+            before, after = teacher["tables"], student["tables"]
+            for table in ("user", "item"):
+                self.assertTrue(numpy.array_equal(before[table]["vector"][:], after[table]["vector"][:, 9:]))
+            names = [name for name in before if name.startswith("dense.")]
+            self.assertEqual(len(names), 6)
+            for name in names:
+                copy = after["dense.teacher." + name[len("dense."):]]
+                self.assertTrue(numpy.array_equal(before[name]["vector"][:], copy["vector"][:]))
+
+    def test_a_teacher_that_does_not_fit_is_refused_in_one_sentence(self):
+        for more, sentence in (({"network__layers": "[18,6,5]"}, "has another form"), ({"teacher__run": self.place("nowhere")}, "nowhere")):
+            self.student()
+            words = settings(**{"network__layers": "[18,7,5]", "teacher__run": self.place("teacher"), **more})
+            result = run("train", "fncf", "--data", self.data, "--run", self.place("misfit"), *words)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(sentence, result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
