@@ -35,8 +35,9 @@ std::vector<std::string> continuous_inputs(const FactorModel& model);
 /// Each pair has a perturbation of its own, of the item's row of the tap's table, with all else as it is. So the score
 /// to pass is fixed, that of the K-th best other candidate y_K, and the margin is y_ui - y_K (to leave) or y_K - y_ui
 /// (to enter); its gradient comes from the model's tape. Candidates are all items but the lists' masked ones, for the
-/// chosen users. Collective; the same bits on any launch. Memory of a rank: (K + 1) items for each of 65,536 users, and
-/// some 512 rows of the table, seven numbers a column.
+/// chosen users. Collective; the same bits on any launch. Memory of a rank: (K + 1) recommendations for each of
+/// its users among 65,536 at a time, what spar evaluate takes, 512 pulled rows of the table, and 44 bytes a column of
+/// it for 64 rows a thread.
 FeatureAttackResult attack_features(const comm::Communicator& communicator, const ShardLayout& layout,
                                     const FactorModel& model, const evaluate::EvaluationLists& lists,
                                     const FeatureAttackPlan& plan);
