@@ -41,7 +41,7 @@ class Privacy(Scratch):
 
     def test_pat_holds_the_same_bytes_on_any_ranks_and_threads(self):
         found = set()
-        for label, more in (("one", ()), ("turns", settings(privacy__inner_steps=2, privacy__reader="hidden")),
+        for label, more in (("one", settings(privacy__inner_steps=0, privacy__weight=1)), ("turns", settings(privacy__inner_steps=2, privacy__reader="hidden")),
                             ("ramp", settings(privacy__weight="ramp 0 2 over 1.5 epochs", optimizer__learning_rate="cosine 0.01 0.001 over 2 epochs"))):
             self.train("pat", f"{label}-1", *self.SHORT, *more)
             expected, losses = self.rows(f"{label}-1"), self.losses(f"{label}-1")
@@ -85,7 +85,7 @@ class Privacy(Scratch):
     def test_a_reader_that_knows_nothing_loses_the_logarithm_of_the_classes(self):
         for weights in ("balanced", "none"):
             self.train("pat", f"blind-{weights}", *settings(train__epochs=1, evaluate__every_epochs=0, privacy__attributes="taste,trio", model__init_std=1e-6,
-                                                            optimizer__learning_rate=1e-9, privacy__class_weights=weights))
+                                                            optimizer__learning_rate=1e-9, rates__dense=1e-9, privacy__class_weights=weights))
             [losses] = self.losses(f"blind-{weights}")
             self.assertAlmostEqual(losses["reading"], math.log(2) + math.log(3), 4)
 
