@@ -204,7 +204,12 @@ SystemInfo declare_pat() {
   info.settings = {
       .system = info.name,
       .takes = {"model.*", "privacy.*", "rates.*", "objective.l2", "optimizer.*", "sampling.negatives", "train.*"},
-      .defaults = {{"optimizer.name", std::string("lazy_adam"), "own choice"},
+      // Readers that lag behind are fooled by vectors that tell every label in another way: these are quick.
+      .defaults = {{"privacy.weight", 0.03, "own choice"},
+                   {"privacy.reader", std::string("hidden"), "own choice"},
+                   {"privacy.inner_steps", std::int64_t{3}, "own choice"},
+                   {"rates.dense", 0.01, "own choice"},
+                   {"optimizer.name", std::string("lazy_adam"), "own choice"},
                    {"optimizer.learning_rate", 0.001, "own choice"}}};
   info.network = pat_of;
   return info;

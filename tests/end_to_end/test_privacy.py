@@ -41,7 +41,7 @@ class Privacy(Scratch):
 
     def test_pat_holds_the_same_bytes_on_any_ranks_and_threads(self):
         found = set()
-        for label, more in (("one", ()), ("turns", settings(privacy__inner_steps=2, privacy__reader="hidden")),
+        for label, more in (("one", settings(privacy__inner_steps=0, privacy__weight=1)), ("turns", settings(privacy__inner_steps=2, privacy__reader="hidden")),
                             ("ramp", settings(privacy__weight="ramp 0 2 over 1.5 epochs", optimizer__learning_rate="cosine 0.01 0.001 over 2 epochs"))):
             self.train("pat", f"{label}-1", *self.SHORT, *more)
             expected, losses = self.rows(f"{label}-1"), self.losses(f"{label}-1")
@@ -85,7 +85,7 @@ class Privacy(Scratch):
     def test_a_reader_that_knows_nothing_loses_the_logarithm_of_the_classes(self):
         for weights in ("balanced", "none"):
             self.train("pat", f"blind-{weights}", *settings(train__epochs=1, evaluate__every_epochs=0, privacy__attributes="taste,trio", model__init_std=1e-6,
-                                                            optimizer__learning_rate=1e-9, privacy__class_weights=weights))
+                                                            optimizer__learning_rate=1e-9, rates__dense=1e-9, privacy__class_weights=weights))
             [losses] = self.losses(f"blind-{weights}")
             self.assertAlmostEqual(losses["reading"], math.log(2) + math.log(3), 4)
 
@@ -148,33 +148,37 @@ class Privacy(Scratch):
             np.save(place / "item.npy", items)
         return place
 
+    # A hidden reader that is kept near its best: a slow one is fooled by vectors that tell every label in another way.
+    STRONG = settings(privacy__reader="hidden", privacy__inner_steps=3, rates__dense=0.01, optimizer__learning_rate=0.005, model__dim=16, evaluate__every_epochs=0)
+
+    def judged(self, name, metric):
+        words = ["evaluate", self.place(name), "--checkpoint", "last", "--metrics", metric, "--cutoffs", "50", "--json"]
+        return json.loads(done(*words).stdout)["metrics"][f"{metric}@50"]
+
     def test_a_planted_mark_that_no_item_needs_is_forgotten_at_no_cost(self):
-        start = settings(model__init=self.planted(1.0), model__dim=16, privacy__attributes="mark", train__epochs=60, evaluate__every_epochs=0,
-                         optimizer__learning_rate=0.01)
-        self.train("pat", "kept", *start, *settings(privacy__weight=0))
-        self.train("pat", "forgotten", *start, *settings(privacy__weight=0.3, privacy__inner_steps=2))
-        self.assertGreater(self.best("kept", "mark", "accuracy", more=("--checkpoint", "last")), 0.97)
-        kept, forgotten = (json.loads(done("evaluate", self.place(name), "--checkpoint", "last", "--metrics", "hr", "--cutoffs", "50", "--json").stdout)["metrics"]["hr@50"]
-                           for name in ("kept", "forgotten"))
-        self.assertGreater(forgotten, kept - 0.02)
+        start = settings(model__init=self.planted(1.0), privacy__attributes="mark", train__epochs=60)
+        self.train("pat", "kept", *self.STRONG, *start, *settings(privacy__weight=0))
+        self.train("pat", "forgotten", *self.STRONG, *start, *settings(privacy__weight=0.3))
+        self.assertGreater(self.best("kept", "mark", "accuracy", more=("--checkpoint", "last")), 0.95)
         result = self.probed("forgotten", attributes="mark", more=("--checkpoint", "last"))["attributes"]["mark"]
         for kind in result["classifiers"].values():
             self.assertLess(kind["accuracy"], result["majority"] + 0.03)
+            self.assertLess(kind["balanced_accuracy"], 0.53)
+        self.assertGreater(self.judged("forgotten", "hr"), self.judged("kept", "hr") - 0.02)
 
     def test_what_taste_determines_is_hidden_at_a_price(self):
-        leaks, hits = [], []
-        for weight in (0, 0.3, 3):
+        leaks, ranks = [], []
+        for weight in (0, 0.03, 0.3):
             name = f"price-{weight}"
-            self.train("pat", name, *settings(privacy__attributes="taste", privacy__weight=weight, privacy__inner_steps=2, model__dim=16, train__epochs=40,
-                                              evaluate__every_epochs=0, optimizer__learning_rate=0.005))
+            self.train("pat", name, *self.STRONG, *settings(privacy__attributes="taste", privacy__weight=weight, train__epochs=30))
             leaks.append(self.best(name, "taste", more=("--checkpoint", "last")))
-            hits.append(json.loads(done("evaluate", self.place(name), "--checkpoint", "last", "--metrics", "ndcg", "--cutoffs", "50", "--json").stdout)["metrics"]["ndcg@50"])
+            ranks.append(self.judged(name, "ndcg"))
         for before, after in zip(leaks, leaks[1:]):
-            self.assertLess(after, before + 0.02)
-        for before, after in zip(hits, hits[1:]):
-            self.assertLess(after, before * 1.05)
-        self.assertLess(leaks[-1], leaks[0] - 0.1)
-        self.assertLess(hits[-1], hits[0] * 0.95)
+            self.assertLess(after, before - 0.1)
+        self.assertLess(leaks[-1], 0.56)
+        for before, after in zip(ranks, ranks[1:]):
+            self.assertLess(after, before)
+        self.assertLess(ranks[-1], ranks[0] * 0.9)
 
     def refused(self, sentence, *words, ranks=0):
         result = run(*words, ranks=ranks)

@@ -31,7 +31,9 @@ BOOST_AUTO_TEST_CASE(a_rate_that_falls_with_the_epochs_is_that_of_an_optimiser_g
   const auto world = comm::Communicator::world();
   for (const optim::Rule rule : {optim::Rule::sgd, optim::Rule::adagrad, optim::Rule::adam}) {
     for (const bool pipeline : {false, true}) {
-      ToySettings settings{.pipeline = pipeline, .rate = Schedule::parse("step 0.25 times 0.5 every 1 epochs")};
+      ToySettings settings;
+      settings.pipeline = pipeline;
+      settings.rate = Schedule::parse("step 0.25 times 0.5 every 1 epochs");
       settings.optimizer = rule_with(rule, 0.25F);
       ToyGame scheduled(world, settings);
       scheduled.train(0, 2);
@@ -51,7 +53,9 @@ BOOST_AUTO_TEST_CASE(a_rate_that_changes_in_every_step_gives_the_bits_of_one_pro
   const auto world = comm::Communicator::world();
   const auto alone = comm::Communicator::alone();
   for (const bool pipeline : {false, true}) {
-    ToySettings settings{.pipeline = pipeline, .rate = Schedule::parse("cosine 0.2 0.01 over 1.5 epochs")};
+    ToySettings settings;
+    settings.pipeline = pipeline;
+    settings.rate = Schedule::parse("cosine 0.2 0.01 over 1.5 epochs");
     const auto expected = test::play(alone, settings, 2);
     BOOST_TEST((test::play(world, settings, 2) == expected));
     settings.rate = Schedule();
@@ -63,7 +67,8 @@ BOOST_AUTO_TEST_CASE(an_adversary_whose_weight_wakes_in_the_second_epoch_is_abse
   const auto world = comm::Communicator::world();
   for (const Scope scope : {Scope::sample, Scope::shard, Scope::batch}) {
     for (const bool pipeline : {false, true}) {
-      ToySettings settings{.pipeline = pipeline};
+      ToySettings settings;
+      settings.pipeline = pipeline;
       ToyGame by_hand(world, settings);
       by_hand.train(0, 1);
       const game::Adversary awake = test::adversary_of(scope, adversary::Method::fgm, Ball::row_l2, 0.5, 0.75);

@@ -28,7 +28,16 @@ const std::vector<std::string> two_attributes{"privacy.attributes=gender,age", "
 Recipe recipe_of(const std::string& system, std::vector<std::string> overrides) {
   for (const char* setting : {"model.dim=20", "model.init_std=0.3", "train.batch_size=160"})
     overrides.emplace_back(setting);
-  if (system == "pat") overrides.insert(overrides.end(), two_attributes.begin(), two_attributes.end());
+  if (system == "pat") {
+    overrides.insert(overrides.end(), two_attributes.begin(), two_attributes.end());
+    // One pass for all, unless a test says otherwise.
+    for (const std::string setting :
+         {"privacy.inner_steps=0", "privacy.reader=linear", "privacy.weight=1", "rates.dense=0"}) {
+      const std::string key = setting.substr(0, setting.find('=') + 1);
+      if (std::none_of(overrides.begin(), overrides.end(), [&](const std::string& o) { return o.starts_with(key); }))
+        overrides.push_back(setting);
+    }
+  }
   return systems::load_recipe(system, overrides);
 }
 
@@ -162,9 +171,9 @@ BOOST_AUTO_TEST_CASE(without_a_weight_users_and_items_hold_the_bits_of_bpr_mf_wh
 BOOST_AUTO_TEST_CASE(no_message_holds_a_private_row) {
   const auto world = comm::Communicator::world();
   const auto without_readers = [&](const std::string& names, const std::string& classes) {
-    const Recipe recipe =
-        systems::load_recipe("pat", {"model.dim=20", "train.batch_size=160", "parallel.node_memory=false",
-                                     "privacy.attributes=" + names, "privacy.classes=" + classes});
+    const Recipe recipe = systems::load_recipe(
+        "pat", {"model.dim=20", "train.batch_size=160", "parallel.node_memory=false", "privacy.inner_steps=0",
+                "privacy.attributes=" + names, "privacy.classes=" + classes});
     const Result pat = train(world, recipe, 1);
     Recipe resolved = recipe;
     const ShardLayout layout{systems::resolve_shards(resolved), world.size()};
@@ -209,7 +218,7 @@ BOOST_AUTO_TEST_CASE(labels_are_held_while_training_alone) {
 BOOST_AUTO_TEST_CASE(clipping_shortens_the_step_of_all_rows_and_readers_together) {
   const auto world = comm::Communicator::world();
   const std::vector<std::string> common{"optimizer.name=sgd", "optimizer.learning_rate=0.5", "train.batch_size=1000000",
-                                        "rates.dense=0.5"};
+                                        "rates.dense=0.5", "privacy.inner_steps=0"};
   const auto one_step = [&](const std::string& clip, std::int64_t epochs) {
     std::vector<std::string> settings{"model.dim=20", "model.init_std=0.3", "optimizer.clip_norm=" + clip};
     settings.insert(settings.end(), common.begin(), common.end());
