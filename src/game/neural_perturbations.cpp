@@ -18,17 +18,22 @@ std::uint32_t noise_table(std::size_t tap, std::size_t part) {
   return behind_factor_models + taps_of_parts * static_cast<std::uint32_t>(part) + static_cast<std::uint32_t>(tap);
 }
 
-// Calls body(values, columns, width) on a part of a row of `width` floats, so that it stands on whole lanes with zeros
-// behind it: in place where the part is the row, else on a copy.
+// Calls body(values, columns, width, part) on each part of a row of `width` floats, so that it stands on whole lanes
+// with zeros behind it: in place where it is the only one and in front (the others' columns are 0 then), else on a
+// copy.
 template <class Body>
-void on_part(const RowPart& part, float* row, int width, Body&& body) {
-  if (part.first == 0 && padded(part.columns) == width) return body(row, part.columns, width);
+void each_part(const std::vector<RowPart>& parts, float* row, int width, Body&& body) {
+  if (parts.size() == 1 && parts.front().first == 0) return body(row, parts.front().columns, width, std::size_t{0});
   thread_local Buffer<float> copy;
-  copy.require(static_cast<std::size_t>(padded(part.columns)));
-  std::copy_n(row + part.first, part.columns, copy.data());
-  std::fill(copy.data() + part.columns, copy.data() + padded(part.columns), 0.0F);
-  body(copy.data(), part.columns, padded(part.columns));
-  std::copy_n(copy.data(), part.columns, row + part.first);
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    const int first = parts[p].first;
+    const int columns = parts[p].columns;
+    copy.require(static_cast<std::size_t>(padded(columns)));
+    std::copy_n(row + first, columns, copy.data());
+    std::fill(copy.data() + columns, copy.data() + padded(columns), 0.0F);
+    body(copy.data(), columns, padded(columns), p);
+    std::copy_n(copy.data(), columns, row + first);
+  }
 }
 
 // row = gradient in the parts' columns, 0 elsewhere.
@@ -112,13 +117,11 @@ void NeuralEngine::perturb_shard(int shard, Worker& worker) {
     const std::vector<RowPart>& parts = k < exchanges_.size() ? perturbed_columns_[k] : whole;
     for (int r = 0; r < delta.rows; ++r) {
       take_parts(parts, gradient.row(r), delta.stride, delta.row(r));
-      for (std::size_t p = 0; p < parts.size(); ++p) {
-        const adversary::NoiseKey key{setup_.seed, noise_table(k, p), noise_row(shard, tape.taps()[k].name, r),
+      each_part(parts, delta.row(r), delta.stride, [&](float* row, int columns, int width, std::size_t part) {
+        const adversary::NoiseKey key{setup_.seed, noise_table(k, part), noise_row(shard, tape.taps()[k].name, r),
                                       static_cast<std::uint32_t>(step_), static_cast<std::uint32_t>(epoch_)};
-        on_part(parts[p], delta.row(r), delta.stride, [&](float* row, int columns, int width) {
-          adversary::direction(settings, row, key, columns, width, row);
-        });
-      }
+        adversary::direction(settings, row, key, columns, width, row);
+      });
       squares += adversary::squared_norm(delta.row(r), delta.stride);
     }
     perturbations.all[number - 1].parts = parts;
@@ -126,10 +129,9 @@ void NeuralEngine::perturb_shard(int shard, Worker& worker) {
   }
   for (Perturbed& perturbed : perturbations.all) {
     for (int r = 0; r < perturbed.delta.rows; ++r) {
-      for (const RowPart& part : perturbed.parts) {
-        on_part(part, perturbed.delta.row(r), perturbed.delta.stride,
-                [&](float* row, int, int width) { adversary::scale_to_ball(settings, squares, width, row); });
-      }
+      each_part(
+          perturbed.parts, perturbed.delta.row(r), perturbed.delta.stride,
+          [&](float* row, int, int width, std::size_t) { adversary::scale_to_ball(settings, squares, width, row); });
     }
   }
 }
@@ -169,11 +171,9 @@ void NeuralEngine::perturb_touched(std::size_t t) {
     for (int k = range * rows_per_range; k < std::min(touched, (range + 1) * rows_per_range); ++k) {
       float* const answer = answers + static_cast<std::ptrdiff_t>(k) * shape.width();
       take_parts(perturbed_columns_[t], exchange.total(set, 0, k), shape.width(), answer);
-      for (const RowPart& part : perturbed_columns_[t]) {
-        on_part(part, answer, shape.width(), [&](float* row, int columns, int width) {
-          adversary::perturb_row(adversary_->perturbation, row, none, columns, width, row);
-        });
-      }
+      each_part(perturbed_columns_[t], answer, shape.width(), [&](float* row, int columns, int width, std::size_t) {
+        adversary::perturb_row(adversary_->perturbation, row, none, columns, width, row);
+      });
     }
   });
 }

@@ -63,7 +63,7 @@ SystemSettings pitf_settings(const std::string& system) {
           .defaults = {{"model.dim", std::int64_t{64}, own},
                        {"model.init_law", std::string("normal"), own},
                        {"model.init_std", 0.01, own},
-                       {"objective.l2", 1e-4, own},
+                       {"objective.l2", 1e-3, own},
                        {"optimizer.name", std::string("adagrad"), own},
                        {"optimizer.learning_rate", 0.05, own},
                        {"sampling.negatives", std::string("uniform"), "PITF paper"},

@@ -100,7 +100,10 @@ BOOST_AUTO_TEST_CASE(attack) {
 }
 
 BOOST_AUTO_TEST_CASE(recommend_export_plan_inspect) {
-  const auto recommend = parse<spar::cli::RecommendOptions>({"a", "--users", "7,8", "--top", "3", "--format", "jsonl"});
+  const auto recommend = parse<spar::cli::RecommendOptions>(
+      {"a", "--users", "7,8", "--items", "5,6", "--posts", "p.tsv", "--top", "3", "--format", "jsonl"});
+  BOOST_TEST((recommend.items == std::vector<std::string>{"5", "6"}));
+  BOOST_TEST(recommend.posts == "p.tsv");
   BOOST_TEST(recommend.run == "a");
   BOOST_TEST((recommend.users == std::vector<std::string>{"7", "8"}));
   BOOST_TEST(recommend.top == 3);

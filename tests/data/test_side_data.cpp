@@ -137,6 +137,28 @@ BOOST_AUTO_TEST_CASE(posts_come_back_by_users_and_parts) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(posts_are_rows_with_lists_of_tags_and_the_header_counts_them) {
+  const auto file = open();
+  const DatasetHeader header = read_header(file);
+  BOOST_CHECK_EQUAL(header.tags, 7);
+  BOOST_CHECK_EQUAL(header.rows(IdSpace::tags), 7);
+  for (const Part part : {Part::train, Part::validation, Part::test}) {
+    const Posts posts = read_posts(file, part, 0, header.users);
+    const PostRows rows = rows_of(posts);
+    BOOST_CHECK_EQUAL(header.posts[static_cast<std::size_t>(part)], posts.count());
+    BOOST_CHECK_EQUAL(header.assignments[static_cast<std::size_t>(part)], posts.assignments());
+    BOOST_CHECK_EQUAL(rows.count(), posts.count());
+    for (Index user = 0; user < posts.users(); ++user) {
+      for (auto post = posts.offsets[static_cast<std::size_t>(user)];
+           post < posts.offsets[static_cast<std::size_t>(user) + 1]; ++post) {
+        BOOST_CHECK_EQUAL(rows.users[static_cast<std::size_t>(post)], user);
+        BOOST_CHECK_EQUAL(rows.items[static_cast<std::size_t>(post)], posts.items[static_cast<std::size_t>(post)]);
+        BOOST_CHECK(std::ranges::equal(rows.tags.of(post), posts.tags_of(post)));
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_a_file_lacks_is_told_with_what_it_has) {
   const auto sentence = [&](const std::function<void()>& action) {
     return without(sentence_of(ExitCode::usage, action), folder.path() + "/");

@@ -311,6 +311,62 @@ BOOST_AUTO_TEST_CASE(without_items_it_is_apr_between_users_and_tags) {
   BOOST_TEST(of_items == 0.0);
 }
 
+BOOST_AUTO_TEST_CASE(posts_are_judged_alike_on_any_launch_and_in_any_order_of_tags) {
+  const auto world = comm::Communicator::world();
+  const auto judge = [](const comm::Communicator& communicator, bool reversed,
+                        const std::vector<std::uint8_t>& chosen) {
+    Recipe recipe = recipe_of({});
+    const ShardLayout layout{systems::resolve_shards(recipe), communicator.size()};
+    const auto model = systems::make_model(communicator, layout, header_of(toy), recipe, false);
+    const Index first = model.users->first_row();
+    data::PostRows posts = toy.rows(first, first + model.users->rows());
+    if (reversed) {
+      table::Table& tags = *model.further.front();
+      for (Index k = 0; k < tags.rows() / 2; ++k)
+        std::swap_ranges(tags.record(k), tags.record(k) + 2 * dim, tags.record(tags.rows() - 1 - k));
+      for (ItemId& tag : posts.tags.items) tag = static_cast<ItemId>(toy.tags - 1) - tag;
+      for (Index k = 0; k < posts.count(); ++k)
+        std::reverse(posts.tags.items.begin() + posts.tags.offsets[static_cast<std::size_t>(k)],
+                     posts.tags.items.begin() + posts.tags.offsets[static_cast<std::size_t>(k) + 1]);
+    }
+    std::vector<std::uint8_t> mine(static_cast<std::size_t>(model.users->rows()));
+    for (std::size_t k = 0; k < mine.size(); ++k) mine[k] = chosen[static_cast<std::size_t>(first) + k];
+    evaluate::EvaluationLists lists;
+    lists.targets = &posts.tags;
+    lists.posts = &posts;
+    lists.chosen_users = &mine;
+    evaluate::EvaluationOptions options;
+    options.metrics = {"f1", "recall", "ndcg", "hr", "auc"};
+    options.cutoffs = {1, 5};
+    options.per_user = true;
+    const auto scoring = model.scoring(communicator, layout.shards, lists);
+    return evaluate::evaluate(communicator, layout.shards, scoring.scorer, lists, options);
+  };
+  std::vector<std::uint8_t> chosen(static_cast<std::size_t>(toy.users), 1);
+  for (std::size_t user = 3; user < chosen.size(); user += 5) chosen[user] = 0;
+  Index posts = 0;
+  for (Index user = 0; user < toy.users; ++user) {
+    for (Index item = 0; item < toy.items; ++item)
+      posts += chosen[static_cast<std::size_t>(user)] != 0 && toy.has(user, item) ? 1 : 0;
+  }
+  const auto expected = judge(comm::Communicator::alone(), false, chosen);
+  const auto reversed = judge(comm::Communicator::alone(), true, chosen);
+  const auto result = judge(world, false, chosen);
+  BOOST_TEST(expected.users == posts);
+  BOOST_TEST(result.users == posts);
+  BOOST_TEST(posts > 2 * toy.users);
+  BOOST_TEST(expected.metrics.size() == 9U);
+  for (const auto& [name, value] : expected.metrics) {
+    BOOST_TEST(result.metrics.at(name).mean == value.mean, name);
+    BOOST_TEST(result.metrics.at(name).standard_error == value.standard_error, name);
+    BOOST_TEST(std::abs(reversed.metrics.at(name).mean - value.mean) < 1e-12, name);
+  }
+  BOOST_TEST(result.item_rows.size() == result.user_rows.size());
+  BOOST_TEST(std::ranges::is_sorted(result.user_rows));
+  for (std::size_t k = 0; k < result.user_rows.size(); ++k)
+    BOOST_TEST(toy.has(result.user_rows[k], result.item_rows[k]));
+}
+
 BOOST_AUTO_TEST_CASE(adversaries_that_atf_cannot_have_are_refused) {
   const auto sentence = [](const std::vector<std::string>& overrides) {
     return test::sentence_of(ExitCode::usage, [&] { systems::plan_of(systems::load_recipe("atf", overrides)); });

@@ -69,12 +69,12 @@ struct EvaluationLists {
 
   /// The global row of the user who asks in row k of the lists.
   Index user_of(const Scorer& scorer, Index k) const {
-    return posts != nullptr ? static_cast<Index>(posts->users[static_cast<std::size_t>(k)])
-                            : scorer.users.first_row + k;
+    return posts == nullptr ? scorer.users.first_row + k
+                            : static_cast<Index>(posts->users[static_cast<std::size_t>(k)]);
   }
   bool takes_part(Index k) const {
     if (chosen_users == nullptr) return true;
-    const Index user = posts != nullptr ? user_of({}, k) - posts->first_user : k;
+    const Index user = posts == nullptr ? k : posts->users[static_cast<std::size_t>(k)] - posts->first_user;
     return (*chosen_users)[static_cast<std::size_t>(user)] != 0;
   }
 };
