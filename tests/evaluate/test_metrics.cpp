@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(wrong_options_get_one_sentence) {
   options.metrics = {"ndgc"};
   BOOST_TEST(refusal(options) ==
              "unknown metric \"ndgc\" in evaluate.metrics: choose from hr, ndcg, precision, recall, recall_min, f1, "
-             "map, map_per_hit, mrr, auc");
+             "map, map_per_hit, mrr, auc, rmse, mae");
   options.metrics = {"hr"};
   options.cutoffs = {10, 0};
   BOOST_TEST(refusal(options) == "evaluate.cutoffs has 0, but a list has at least 1 place");
@@ -124,9 +124,9 @@ BOOST_AUTO_TEST_CASE(wrong_options_get_one_sentence) {
   options.cutoffs = {10, 10};
   BOOST_TEST(refusal(options) == "hr@10 is asked for twice: evaluate.metrics and evaluate.cutoffs must not repeat");
   options.metrics = {};
-  BOOST_TEST(
-      refusal(options) ==
-      "evaluate.metrics is empty: choose from hr, ndcg, precision, recall, recall_min, f1, map, map_per_hit, mrr, auc");
+  BOOST_TEST(refusal(options) ==
+             "evaluate.metrics is empty: choose from hr, ndcg, precision, recall, recall_min, f1, map, map_per_hit, "
+             "mrr, auc, rmse, mae");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

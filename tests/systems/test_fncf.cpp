@@ -77,7 +77,7 @@ double loss_of(const FncfModel& model, std::vector<Grid<T>>& grids, std::vector<
   }
   const std::span<const tape::Var> all(vars);
   game::Pass<T> pass{{tape, all.subspan(2)}, examples, all.first(2)};
-  pass.epoch = epoch;
+  pass.moment.epoch = epoch;
   pass.grams = grams;
   pass.context.training = training;
   pass.context.samples = examples.samples;

@@ -19,8 +19,7 @@ struct UserLists {
   LargeVector<std::int64_t> offsets{0};  ///< users() + 1, starting at 0
   LargeVector<ItemId> items;
   LargeVector<ItemId> by_time{};  ///< the same, oldest first within a user; empty unless read (data/histories.hpp)
-
-  LargeVector<float> ratings{};  ///< beside items; empty unless read (read_values)
+  LargeVector<float> ratings{};   ///< beside items; empty unless read (read_values)
 
   Index users() const { return static_cast<Index>(offsets.size()) - 1; }
   std::int64_t count() const { return offsets.back(); }
