@@ -24,7 +24,9 @@ bool holds(const store::ArrayFile& file, const SampleDataset& sample, Index firs
   for (const Part part : all_parts) {
     const auto [offsets, flat] = SampleDataset::flatten(sample.lists[static_cast<std::size_t>(part)], first, end);
     const UserLists lists = read_lists(file, part, first, end);
-    if (lists.first_user != first || !std::ranges::equal(lists.offsets, offsets) || !std::ranges::equal(lists.items, flat)) return false;
+    if (lists.first_user != first || !std::ranges::equal(lists.offsets, offsets) ||
+        !std::ranges::equal(lists.items, flat))
+      return false;
     const std::vector<float> ratings = read_ratings(file, part, first, end);
     const std::vector<std::int64_t> times = read_times(file, part, first, end);
     if (ratings.size() != (sample.has_ratings ? flat.size() : 0) ||
