@@ -247,7 +247,7 @@ std::vector<Setting> evaluate_settings() {
        .kind = SettingKind::text,
        .fallback = std::string("ndcg@100"),
        .keeps = metric_with_cutoff,
-       .rule = "a metric and a cut-off, such as ndcg@100, or auc, rmse, mae",
+       .rule = "a metric and a cut-off, such as ndcg@100, or one of auc, rmse, mae",
        .common = true,
        .sentence = "Metric that chooses the best epoch and ends a stage early",
        .origin = "own choice"},

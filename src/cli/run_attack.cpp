@@ -142,7 +142,7 @@ class AttackRun {
       if (targets == 0)
         throw UserError(fmt::format("{}: its data set has no {} interactions to be judged on", run_.paths.directory,
                                     options_.split));
-      if (!run_.model.autoencoder && !run_.recipe.has("model.dim"))
+      if (!run_.model.network && !run_.model.autoencoder && !run_.recipe.has("model.dim"))
         throw UserError(fmt::format("{}: {} learns no vectors, so there is nothing to perturb", run_.paths.directory,
                                     run_.recipe.system()));
       for (const double epsilon : options_.epsilon) {

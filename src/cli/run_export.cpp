@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "spar/base/error.hpp"
@@ -97,6 +98,10 @@ class Exporter {
 
   void run() {
     run_ = systems::open_run(communicator_, options_.run, options_.checkpoint);
+    if (run_.model.question().ranks != "item" || run_.model.question().asks.size() > 1)
+      throw UserError(fmt::format("{}: an export is vectors of users and of items, and {} ranks each {} for {}",
+                                  options_.run, run_.recipe.system(), run_.model.question().ranks,
+                                  fmt::join(run_.model.question().asks, " and ")));
     if (run_.model.network && run_.model.network->pair_function(*run_.model.dense) != nullptr)
       throw UserError(fmt::format("{}: an export is vectors whose inner product is the score, which {} is not",
                                   options_.run, systems::find_system(run_.recipe.system())->score));

@@ -132,7 +132,7 @@ class ProbeRun {
 
   std::string save() const {
     store::make_directories(run_.paths.results());
-    const std::string path =
+    std::string path =
         fmt::format("{}/probe-{}-{}.json", run_.paths.results(), options_.checkpoint, fmt::join(names_, "-"));
     store::write_durably(path, json().dump(2) + "\n");
     return path;

@@ -1,10 +1,11 @@
 #include "attack_engine.hpp"
 
+#include "neural_setup.hpp"
+
 #include "spar/base/random.hpp"
 #include "spar/game/catalogue_engine.hpp"
 #include "spar/game/neural_engine.hpp"
 #include "spar/game/pairwise_engine.hpp"
-#include "spar/systems/item_features.hpp"
 
 namespace spar::systems {
 
@@ -38,18 +39,7 @@ std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communic
 std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicator, const ShardLayout& layout,
                                             FactorModel& model, const data::UserLists& train,
                                             const data::PostRows* posts, const AttackPlan& plan) {
-  mark_seen_items(communicator, train, model);
-  game::NeuralSetup setup;
-  setup.communicator = &communicator;
-  setup.layout = layout;
-  setup.model = model.network.get();
-  setup.users = model.users.get();
-  setup.items = model.items.get();
-  setup.tables = model.tables();
-  setup.dense = model.dense.get();
-  for (const auto& table : model.frozen) setup.frozen.push_back(table.get());
-  setup.train = &train;
-  setup.posts = posts;
+  game::NeuralSetup setup = neural_setup(communicator, layout, model, train, posts);
   setup.batch_size = plan.batch_size;
   setup.seed = seed_of_draws(plan);
   setup.deadline_seconds = deadline_seconds;

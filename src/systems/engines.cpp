@@ -1,11 +1,10 @@
+#include "neural_setup.hpp"
+
 #include "spar/base/error.hpp"
-#include "spar/data/transpose.hpp"
 #include "spar/game/catalogue_engine.hpp"
 #include "spar/game/neural_engine.hpp"
 #include "spar/game/pairwise_engine.hpp"
-#include "spar/game/profile_batch.hpp"
 #include "spar/systems/factor_model.hpp"
-#include "spar/systems/item_features.hpp"
 #include "spar/systems/negatives.hpp"
 
 namespace spar::systems {
@@ -37,37 +36,18 @@ std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communic
 std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicator, const ShardLayout& layout,
                                             const Recipe& recipe, FactorModel& model, const data::UserLists& train,
                                             const data::PostRows* posts) {
-  mark_seen_items(communicator, train, model);
-  game::NeuralSetup setup;
-  setup.communicator = &communicator;
-  setup.layout = layout;
-  setup.model = model.network.get();
-  setup.users = model.users.get();
-  setup.items = model.items.get();
-  setup.tables = model.tables();
-  setup.dense = model.dense.get();
+  game::NeuralSetup setup = neural_setup(communicator, layout, model, train, posts);
   setup.rate = recipe.schedule("optimizer.learning_rate");
   setup.clip_norm = recipe.real("optimizer.clip_norm");
-  for (const auto& table : model.frozen) setup.frozen.push_back(table.get());
-  for (const auto& table : model.staying) setup.frozen.push_back(table.get());
   if (recipe.has("rates.item")) {
     setup.table_rates = {Schedule(), recipe.schedule("rates.item")};
     setup.dense_rate = recipe.schedule("rates.dense");
   }
-  setup.train = &train;
-  setup.posts = posts;
   setup.law = negative_law(communicator, recipe, train, model.items->total_rows());
   setup.batch_size = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   setup.node_memory = recipe.flag("parallel.node_memory");
   setup.deadline_seconds = recipe.real("parallel.deadline_seconds");
-  if (model.network->reads_profiles()) {
-    const auto by_item =
-        std::make_shared<data::UserLists>(data::transpose(communicator, train, model.items->partition()));
-    const auto batcher =
-        std::make_shared<game::ProfileBatcher>(communicator, train, *by_item, model.items->partition());
-    setup.complete = [by_item, batcher](std::span<game::NeuralBatch* const> batches) { batcher->complete(batches); };
-  }
   return std::make_unique<game::NeuralEngine>(setup);
 }
 

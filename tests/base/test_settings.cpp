@@ -234,11 +234,11 @@ BOOST_AUTO_TEST_CASE(wrong_types_ranges_and_choices_are_refused_with_what_would_
              "--set: evaluate.cutoffs = [] is not allowed: it must be a list, each 1 to 100000");
   BOOST_TEST(set("evaluate.metrics=ndgc") ==
              "--set: evaluate.metrics = [\"ndgc\"] is not allowed: it must be a list of hr, ndcg, precision, recall, "
-             "recall_min, f1, map, map_per_hit, mrr, auc");
+             "recall_min, f1, map, map_per_hit, mrr, auc, rmse, mae");
   for (const char* wrong : {"ndcg", "ndcg@", "ndcg@0", "ndcg@1x", "gain@10", "auc@10", "@10"}) {
     BOOST_TEST(set(std::string("evaluate.select_by=") + wrong) ==
                "--set: evaluate.select_by = \"" + std::string(wrong) +
-                   "\" is not allowed: it must be a metric and a cut-off, such as ndcg@100, or auc");
+                   "\" is not allowed: it must be a metric and a cut-off, such as ndcg@100, or one of auc, rmse, mae");
   }
   BOOST_TEST(parse(gamer, {"evaluate.select_by=auc"}).text("evaluate.select_by") == "auc");
 }

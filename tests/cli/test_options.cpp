@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(evaluate) {
   BOOST_TEST(refusal<spar::cli::EvaluateOptions>({}) == "spar try: DIR is missing (see spar try --help)");
   BOOST_TEST(refusal<spar::cli::EvaluateOptions>({"a", "--metrics", "ndgc"}) ==
              "spar try --metrics ndgc: it must be one of hr, ndcg, precision, recall, recall_min, f1, map, "
-             "map_per_hit, mrr, auc");
+             "map_per_hit, mrr, auc, rmse, mae");
 }
 
 BOOST_AUTO_TEST_CASE(attack) {

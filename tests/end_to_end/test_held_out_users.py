@@ -7,7 +7,7 @@ import h5py
 from trainings import Scratch, done, lines_so_far, run, settings
 
 HELD_OUT = 90, 130
-SMALL = {"mult-vae": settings(network__layers="[21,7]", autoencoder__beta_steps=10),
+SMALL = {"mult-vae": settings(network__layers="[21,7]", autoencoder__beta="ramp 0 0.2 over 10 steps"),
          "mult-dae": settings(network__layers="[18]"),
          "cdae": settings(model__dim=11)}
 BATCH = settings(train__batch_size=150)
@@ -74,7 +74,7 @@ class HeldOutUsers(Scratch):
 
     def test_a_profile_says_more_than_popularity(self):
         self.train("popularity", "popular", data=self.held)
-        self.train("mult-vae", "learned", *settings(network__layers="[64,24]", autoencoder__beta_steps=200, autoencoder__beta_cap=0.05,
+        self.train("mult-vae", "learned", *settings(network__layers="[64,24]", autoencoder__beta="ramp 0 0.05 over 200 steps",
                                                      train__batch_size=64, train__epochs=30, optimizer__learning_rate=0.003), data=self.held)
         values = {name: json.loads(self.evaluated(name, "--cutoffs", "10"))["metrics"]["ndcg@10"] for name in ("popular", "learned")}
         self.assertGreater(values["learned"], 1.1 * values["popular"], values)
