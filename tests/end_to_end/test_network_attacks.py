@@ -14,7 +14,13 @@ SYSTEMS = {
     "sasrec": settings(model__dim=8, sequence__length=12, network__blocks=1, network__heads=1, train__epochs=2),
     "mult-vae": settings(network__layers="[16,8]", train__epochs=2),
     "acae": settings(model__dim=8, train__epochs=2, game__pretrain_epochs=1),
+    "mlp": settings(network__layers="[16,8,4]", train__epochs=2),
+    "mf": settings(model__dim=8, train__epochs=2),
+    "pat": settings(model__dim=8, train__epochs=2, privacy__attributes="mark"),
+    "pitf": settings(model__dim=8, train__epochs=2),
+    "fncf": settings(network__layers="[16,8,4]", train__epochs=1, train__batch_size=2048),
 }
+NO_PRODUCTS = ("neumf", "mlp", "fncf", "pitf")
 
 
 class NetworkAttacks(Scratch):
@@ -22,7 +28,8 @@ class NetworkAttacks(Scratch):
     def setUpClass(cls):
         super().setUpClass()
         cls.data = cls.folder / "featured.h5"
-        done("synth", "--users", 601, "--items", 197, "--interactions", 9001, "--item-features", 21, "--to", cls.data)
+        done("synth", "--users", 601, "--items", 197, "--interactions", 9001, "--item-features", 21, "--tags", 41,
+             "--user-attribute", "mark:2:0.5", "--to", cls.data)
         ordered = cls.folder / "ordered.h5"
         draw = numpy.random.default_rng(3)
         lines = [f"u{user},i{item}" for user in range(401) for item in draw.choice(197, size=15, replace=False)]
@@ -102,7 +109,7 @@ class NetworkAttacks(Scratch):
 
     def test_exported_products_are_the_scores_of_recommendations(self):
         for system in SYSTEMS:
-            if system == "neumf":
+            if system in NO_PRODUCTS:
                 continue
             with self.subTest(system=system):
                 to = self.exported_text(system)
@@ -125,12 +132,14 @@ class NetworkAttacks(Scratch):
                 for ranks in (2, 3, 4):
                     self.assertEqual({path.name: path.read_bytes() for path in self.exported_text(system, ranks=ranks).iterdir()}, expected)
 
-    def test_a_score_that_is_no_product_is_not_exported(self):
-        place = self.place("neumf")
-        result = run("export", place, "--to", self.place("none"), ranks=2)
-        self.assertEqual(result.returncode, 2)
-        self.assertRegex(result.stderr, rf"\Aspar: error: {place}: an export is vectors whose inner product is the score, which [^\n]+ is not\n\Z")
-        self.assertFalse(self.place("none").exists())
+    def test_a_score_that_is_no_product_of_users_and_items_is_not_exported(self):
+        for system in NO_PRODUCTS:
+            place = self.place(system)
+            said = "of users and of items, and pitf ranks each tag for user and item" if system == "pitf" else "whose inner product is the score, which [^\n]+ is not"
+            result = run("export", place, "--to", self.place("none"), ranks=2)
+            self.assertEqual(result.returncode, 2)
+            self.assertRegex(result.stderr, rf"\Aspar: error: {place}: an export is vectors {said}\n\Z")
+            self.assertFalse(self.place("none").exists())
 
 
 if __name__ == "__main__":
