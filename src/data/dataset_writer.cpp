@@ -95,8 +95,8 @@ DatasetWriter DatasetWriter::create(const std::string& path, const DatasetPlan& 
 DatasetWriter DatasetWriter::create_together(const comm::Communicator& communicator, const std::string& path,
                                              const DatasetPlan& plan) {
   const std::string nonce = communicator.broadcast(communicator.is_root() ? partial_mark() : std::string(), 0);
-  std::unique_ptr<RemovedBySignals> removed_by_signals;
-  if (communicator.is_root()) removed_by_signals = std::make_unique<RemovedBySignals>(partial_path(path, nonce));
+  // On every rank: the first that is told to end removes the file, even where the one that made it is deaf in a write.
+  auto removed_by_signals = std::make_unique<RemovedBySignals>(partial_path(path, nonce));
   std::optional<store::ArrayFileWriter> writer;
   comm::agree(communicator, [&] {
     check_plan(plan);

@@ -84,7 +84,7 @@ class DatasetWriter {
   std::array<std::vector<std::int64_t>, 4> group_offsets_;  ///< by Part, 1,025 each
   std::vector<std::int64_t> negatives_group_offsets_;
   store::ArrayFileWriter writer_;
-  std::unique_ptr<RemovedBySignals> removed_by_signals_;  ///< of the process that created the file
+  std::unique_ptr<RemovedBySignals> removed_by_signals_;  ///< of every process that writes the file
 };
 
 }  // namespace spar::data
