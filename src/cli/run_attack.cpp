@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "check_split.hpp"
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -138,10 +139,7 @@ class AttackRun {
  private:
   void prepare() {
     comm::agree(communicator_, [&] {
-      const Index targets = run_.header.counts[options_.split == "test" ? 2 : 1];
-      if (targets == 0)
-        throw UserError(fmt::format("{}: its data set has no {} interactions to be judged on", run_.paths.directory,
-                                    options_.split));
+      check_split(run_, options_.split);
       if (!run_.model.network && !run_.model.autoencoder && !run_.recipe.has("model.dim"))
         throw UserError(fmt::format("{}: {} learns no vectors, so there is nothing to perturb", run_.paths.directory,
                                     run_.recipe.system()));

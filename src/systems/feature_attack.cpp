@@ -4,9 +4,10 @@
 #include <cmath>
 #include <limits>
 
+#include "pull_rows.hpp"
+
 #include "spar/base/error.hpp"
 #include "spar/base/threads.hpp"
-#include "spar/table/row_exchange.hpp"
 #include "spar/tape/operations.hpp"
 
 namespace spar::systems {
@@ -175,14 +176,10 @@ class FeatureAttack {
         if (known == rows_[shard].end()) rows_[shard].push_back(pairs[k].item);
       }
     }
-    std::vector<std::span<const Index>> wanted(rows_.begin(), rows_.end());
-    for (auto& exchange : exchanges_) {
-      exchange->request(0, wanted, 0, step_);
-      exchange->serve(0, step_);
-      exchange->send_rows(0, step_);
-      exchange->receive_rows(0, step_);
-    }
-    ++step_;
+    for (auto& exchange : exchanges_)
+      systems::pull_rows(
+          *exchange, rows_, [](const std::vector<Index>& rows) { return std::span(rows); }, wave_);
+    ++wave_;
   }
 
   // The searches of some pairs of one shard side by side; those that are done leave.
@@ -299,7 +296,7 @@ class FeatureAttack {
   std::vector<table::Table*> tables_;  // items, then frozen
   std::vector<std::unique_ptr<table::RowExchange>> exchanges_;
   int per_pull_ = 1;
-  std::int64_t step_ = 0;
+  std::int64_t wave_ = 0;
   std::vector<std::vector<Index>> rows_;          // by local shard: distinct items of the pull
   std::vector<std::vector<std::size_t>> places_;  // of its pairs among them
 };

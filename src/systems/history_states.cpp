@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
+#include "pull_rows.hpp"
+
 #include "spar/base/threads.hpp"
 #include "spar/game/sequence_batch.hpp"
-#include "spar/table/row_exchange.hpp"
 
 namespace spar::systems {
 
@@ -58,7 +59,8 @@ class HistoryStates {
     const auto waves = communicator_.max(static_cast<std::int64_t>((most + per_wave_ - 1) / per_wave_));
     for (std::int64_t wave = 0; wave < waves; ++wave) {
       parallel_for(static_cast<int>(shards_.size()), [&](int k) { prepare(static_cast<std::size_t>(k), wave); });
-      pull(wave);
+      pull_rows(
+          *exchange_, shards_, [](const ShardWave& shard) { return std::span(shard.rows); }, wave);
       parallel_for_worker(static_cast<int>(shards_.size()), [&](int k, int worker) {
         compute(k, workers_[static_cast<std::size_t>(worker)], out, stride);
       });
@@ -110,15 +112,6 @@ class HistoryStates {
         if (fresh) shard.rows.push_back(row);
       }
     }
-  }
-
-  void pull(std::int64_t wave) {
-    std::vector<std::span<const Index>> wanted;
-    for (const ShardWave& shard : shards_) wanted.emplace_back(shard.rows);
-    exchange_->request(0, wanted, 0, wave);
-    exchange_->serve(0, wave);
-    exchange_->send_rows(0, wave);
-    exchange_->receive_rows(0, wave);
   }
 
   void compute(int k, Worker& worker, float* out, Index stride) {

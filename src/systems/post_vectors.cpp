@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
+#include "pull_rows.hpp"
+
 #include "spar/base/error.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/data/triple_sampler.hpp"
-#include "spar/table/row_exchange.hpp"
 
 namespace spar::systems {
 
@@ -53,7 +54,8 @@ class PostVectors {
     for (std::int64_t wave = 0; wave < waves; ++wave) {
       parallel_for(static_cast<int>(shards_.size()),
                    [&](int k) { find_rows(shards_[static_cast<std::size_t>(k)], wave); });
-      pull(wave);
+      pull_rows(
+          *exchange_, shards_, [](const ShardPosts& shard) { return std::span(shard.rows); }, wave);
       parallel_for(static_cast<int>(shards_.size()), [&](int k) { represent(k, out, stride); });
       // Until all have read them, rows lie where their owners would put those of the next wave.
       communicator_.barrier();
@@ -72,15 +74,6 @@ class PostVectors {
       shard.slots.push_back(distinct.find(posts_.items[static_cast<std::size_t>(post)], fresh));
       if (fresh) shard.rows.push_back(posts_.items[static_cast<std::size_t>(post)]);
     }
-  }
-
-  void pull(std::int64_t wave) {
-    std::vector<std::span<const Index>> wanted;
-    for (const ShardPosts& shard : shards_) wanted.emplace_back(shard.rows);
-    exchange_->request(0, wanted, 0, wave);
-    exchange_->serve(0, wave);
-    exchange_->send_rows(0, wave);
-    exchange_->receive_rows(0, wave);
   }
 
   void represent(int k, float* out, Index stride) const {

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
+#include "pull_rows.hpp"
+
 #include "spar/base/error.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/data/transpose.hpp"
 #include "spar/data/triple_sampler.hpp"
 #include "spar/table/contributions.hpp"
-#include "spar/table/row_exchange.hpp"
 
 namespace spar::systems {
 
@@ -54,7 +55,8 @@ class ProfileSummer {
     const Index stride = padded(columns);
     for (std::int64_t wave = 0; communicator_.any(more()); ++wave) {
       parallel_for(static_cast<int>(shards_.size()), [&](int k) { prepare(shards_[static_cast<std::size_t>(k)]); });
-      pull(wave);
+      pull_rows(
+          *exchange_, shards_, [](const ShardProfiles& shard) { return std::span(shard.rows); }, wave);
       parallel_for(static_cast<int>(shards_.size()), [&](int k) {
         const ShardProfiles& shard = shards_[static_cast<std::size_t>(k)];
         const float* const* rows = exchange_->rows(0, k);
@@ -92,15 +94,6 @@ class ProfileSummer {
       ++shard.owner;
       shard.member = 0;
     }
-  }
-
-  void pull(std::int64_t wave) {
-    std::vector<std::span<const Index>> wanted;
-    for (const ShardProfiles& shard : shards_) wanted.emplace_back(shard.rows);
-    exchange_->request(0, wanted, 0, wave);
-    exchange_->serve(0, wave);
-    exchange_->send_rows(0, wave);
-    exchange_->receive_rows(0, wave);
   }
 
   const comm::Communicator& communicator_;
