@@ -1,13 +1,11 @@
 """Models of item features: the same bytes on any launch and after any stop, one sentence where features are missing, and better ranks for cold items."""
 import json
-import shutil
-import signal
 import unittest
 from collections import defaultdict
 
 import h5py
 
-from trainings import PATIENCE, Scratch, done, lines_so_far, run, settings, sha256
+from trainings import Scratch, done, run, settings
 
 
 class Features(Scratch):
@@ -19,15 +17,6 @@ class Features(Scratch):
         done("synth", "--users", 1201, "--items", 397, "--interactions", 24001, "--item-features", 21, "--cold-items", 0.2, "--to", cls.data)
 
     SHORT = settings(train__epochs=3, game__pretrain_epochs=1)
-
-    def rows(self, name, epoch=None):
-        """The bytes of the tables of a checkpoint, which hold no time and no place."""
-        epoch = epoch or self.newest_epoch(name)
-        files = sha256(self.place(name) / "checkpoints" / f"epoch-{epoch:06d}-step-000000")
-        return {file: digest for file, digest in files.items() if file.startswith("part-")}
-
-    def losses(self, name):
-        return [line["losses"] for line in lines_so_far(self.place(name)) if line["event"] == "epoch"]
 
     def same(self, system, label, *more):
         self.train(system, f"{label}-1", *more)
@@ -61,18 +50,7 @@ class Features(Scratch):
 
     def test_a_run_stopped_in_the_adversarial_stage_goes_on_elsewhere_to_the_same_bytes(self):
         common = settings(game__pretrain_epochs=1, game__start_from="last", evaluate__patience=0, evaluate__every_epochs=0)
-        job = self.started("amr", "stopped", *common, *settings(train__epochs=1000000), ranks=4)
-        self.wait_for(job, "epoch 3", lambda: any(line["event"] == "epoch" and line["epoch"] >= 3 for line in lines_so_far(self.place("stopped"))))
-        job.send_signal(signal.SIGUSR1)
-        _, errors = job.communicate(timeout=PATIENCE)
-        self.assertEqual(job.returncode, 75, errors)
-        epochs = self.newest_epoch("stopped") + 2
-        self.train("amr", "whole", *common, *settings(train__epochs=epochs))
-        for ranks in (3, 1):
-            copy = f"stopped-on-{ranks}"
-            shutil.copytree(self.place("stopped"), self.place(copy))
-            self.train("amr", copy, *common, *settings(train__epochs=epochs), ranks=ranks)
-            self.assertEqual(self.rows(copy, epochs), self.rows("whole", epochs), copy)
+        self.goes_on_elsewhere("amr", 3, *common)
 
     def test_missing_features_are_one_sentence(self):
         for ranks in (0, 3):

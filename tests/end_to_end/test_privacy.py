@@ -2,14 +2,12 @@
 one sentence where attributes are missing."""
 import json
 import math
-import shutil
-import signal
 import unittest
 
 import h5py
 import numpy as np
 
-from trainings import PATIENCE, Scratch, done, lines_so_far, run, settings, sha256
+from trainings import Scratch, done, run, settings
 
 
 class Privacy(Scratch):
@@ -21,14 +19,6 @@ class Privacy(Scratch):
         # "mark" is independent of taste, "taste" is determined by it; "trio" lies between.
         done("synth", "--users", 1201, "--items", 397, "--interactions", 24001, "--user-attribute", "mark:2:0", "--user-attribute", "taste:2:1",
              "--user-attribute", "trio:3:0.8", "--to", cls.data)
-
-    def rows(self, name, epoch=None):
-        epoch = epoch or self.newest_epoch(name)
-        files = sha256(self.place(name) / "checkpoints" / f"epoch-{epoch:06d}-step-000000")
-        return {file: digest for file, digest in files.items() if file.startswith("part-")}
-
-    def losses(self, name):
-        return [line["losses"] for line in lines_so_far(self.place(name)) if line["event"] == "epoch"]
 
     def probed(self, *names, attributes="taste", ranks=0, more=()):
         words = ["probe", *[self.place(name) for name in names], "--attributes", attributes, "--json", "--progress", "none", *more]
@@ -56,18 +46,7 @@ class Privacy(Scratch):
     def test_a_stopped_run_goes_on_elsewhere_to_the_same_bytes_whatever_its_schedules(self):
         common = settings(evaluate__every_epochs=0, privacy__attributes="taste", privacy__inner_steps=1, privacy__weight="dann 1 over 4 epochs",
                           optimizer__learning_rate="exponential 0.01 0.001 over 30 steps after 1 epochs")
-        job = self.started("pat", "stopped", *common, *settings(train__epochs=1000000), ranks=4)
-        self.wait_for(job, "epoch 2", lambda: any(line["event"] == "epoch" and line["epoch"] >= 2 for line in lines_so_far(self.place("stopped"))))
-        job.send_signal(signal.SIGUSR1)
-        _, errors = job.communicate(timeout=PATIENCE)
-        self.assertEqual(job.returncode, 75, errors)
-        epochs = self.newest_epoch("stopped") + 2
-        self.train("pat", "whole", *common, *settings(train__epochs=epochs))
-        for ranks in (3, 1):
-            copy = f"stopped-on-{ranks}"
-            shutil.copytree(self.place("stopped"), self.place(copy))
-            self.train("pat", copy, *common, *settings(train__epochs=epochs), ranks=ranks)
-            self.assertEqual(self.rows(copy, epochs), self.rows("whole", epochs), copy)
+        self.goes_on_elsewhere("pat", 2, *common)
 
     def test_without_weight_pat_learns_the_vectors_of_bpr_mf_and_its_readers_read(self):
         common = settings(train__epochs=3, evaluate__every_epochs=0, optimizer__name="adagrad", optimizer__learning_rate=0.05)

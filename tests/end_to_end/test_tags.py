@@ -3,14 +3,12 @@ import json
 import math
 import os
 import pathlib
-import shutil
-import signal
 import unittest
 from collections import Counter
 
 import h5py
 
-from trainings import PATIENCE, Scratch, done, lines_so_far, run, settings
+from trainings import Scratch, done, run, settings
 
 SOURCE = pathlib.Path(os.environ["SPAR_SOURCE"])
 REAL_DATA = pathlib.Path(os.environ.get("SPAR_DATA", SOURCE.parent / "shared" / "data"))
@@ -25,13 +23,6 @@ class Tags(Scratch):
         done("synth", "--users", 601, "--items", 197, "--interactions", 12001, "--tags", 173, "--to", cls.data)
 
     SHORT = settings(train__epochs=3, game__pretrain_epochs=1, model__dim=20)
-
-    def rows(self, name, epoch=None):
-        """The bytes of the tables of a checkpoint, which hold no time and no place."""
-        return self.parts(name, f"epoch-{epoch or self.newest_epoch(name):06d}-step-000000")
-
-    def losses(self, name):
-        return [line["losses"] for line in lines_so_far(self.place(name)) if line["event"] == "epoch"]
 
     def same(self, system, label, *more):
         self.train(system, f"{label}-1", *more)
@@ -59,18 +50,7 @@ class Tags(Scratch):
 
     def test_a_run_stopped_in_the_adversarial_stage_goes_on_elsewhere_to_the_same_bytes(self):
         common = settings(game__pretrain_epochs=1, game__start_from="last", evaluate__patience=0, evaluate__every_epochs=0)
-        job = self.started("atf", "stopped", *common, *settings(train__epochs=1000000), ranks=4)
-        self.wait_for(job, "epoch 3", lambda: any(line["event"] == "epoch" and line["epoch"] >= 3 for line in lines_so_far(self.place("stopped"))))
-        job.send_signal(signal.SIGUSR1)
-        _, errors = job.communicate(timeout=PATIENCE)
-        self.assertEqual(job.returncode, 75, errors)
-        epochs = self.newest_epoch("stopped") + 2
-        self.train("atf", "whole", *common, *settings(train__epochs=epochs))
-        for ranks in (3, 1):
-            copy = f"stopped-on-{ranks}"
-            shutil.copytree(self.place("stopped"), self.place(copy))
-            self.train("atf", copy, *common, *settings(train__epochs=epochs), ranks=ranks)
-            self.assertEqual(self.rows(copy, epochs), self.rows("whole", epochs), copy)
+        self.goes_on_elsewhere("atf", 3, *common)
 
     def held_out(self, data):
         """The test posts: (user, item) -> tags, by original ids."""
@@ -159,8 +139,9 @@ class Tags(Scratch):
         self.refused(f"{unsplit} holds no validation posts for early stopping, since no user has enough of them or they were not split: import it with "
                      "--tags-split leave-one-out, or --set evaluate.every_epochs=0", "train", "pitf", "--run", none, "--data", unsplit)
         self.train("pitf", "unjudged", *settings(train__epochs=1, evaluate__every_epochs=0), data=unsplit)
-        self.refused(f"{self.place('unjudged')}: {unsplit} has no test posts to judge by; spar import --tags-split leave-one-out makes some",
-                     "evaluate", self.place("unjudged"))
+        for verb in ("evaluate", "attack"):
+            self.refused(f"{self.place('unjudged')}: {unsplit} has no test posts to judge by; spar import --tags-split leave-one-out makes some",
+                         verb, self.place("unjudged"))
         self.refused('evaluate.protocol = "sampled" needs fixed items for each user: pitf ranks tags, so it takes full',
                      "train", "pitf", "--run", none, "--data", self.data, "--set", "evaluate.protocol=sampled")
         place = self.place("unjudged")

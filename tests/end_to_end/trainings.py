@@ -4,6 +4,8 @@ import json
 import os
 import pathlib
 import re
+import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -109,3 +111,25 @@ class Scratch(unittest.TestCase):
         """Of the checkpoints that count: what a kill left in the middle of a save or a deletion does not."""
         found = [re.fullmatch(r"epoch-(\d+)-step-\d+(\.replaced-[0-9a-f]+)?", path.name) for path in (self.place(name) / "checkpoints").iterdir()]
         return max(int(match.group(1)) for match in found if match)
+
+    def rows(self, name, epoch=None):
+        """The bytes of the tables of a checkpoint, which hold no time and no place."""
+        return self.parts(name, f"epoch-{epoch or self.newest_epoch(name):06d}-step-000000")
+
+    def losses(self, name):
+        return [line["losses"] for line in lines_so_far(self.place(name)) if line["event"] == "epoch"]
+
+    def goes_on_elsewhere(self, system, epoch, *common):
+        """Stopped by a signal on four ranks after `epoch`, a run goes on on three and on one to the bytes of a run that never stopped."""
+        job = self.started(system, "stopped", *common, *settings(train__epochs=1000000), ranks=4)
+        self.wait_for(job, f"epoch {epoch}", lambda: any(line["event"] == "epoch" and line["epoch"] >= epoch for line in lines_so_far(self.place("stopped"))))
+        job.send_signal(signal.SIGUSR1)
+        _, errors = job.communicate(timeout=PATIENCE)
+        self.assertEqual(job.returncode, 75, errors)
+        epochs = self.newest_epoch("stopped") + 2
+        self.train(system, "whole", *common, *settings(train__epochs=epochs))
+        for ranks in (3, 1):
+            copy = f"stopped-on-{ranks}"
+            shutil.copytree(self.place("stopped"), self.place(copy))
+            self.train(system, copy, *common, *settings(train__epochs=epochs), ranks=ranks)
+            self.assertEqual(self.rows(copy, epochs), self.rows("whole", epochs), copy)
