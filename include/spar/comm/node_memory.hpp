@@ -33,7 +33,7 @@ class NodeMemory {
   /// Puts what has been touched of this rank's own block on huge pages, for all who see it, whatever the system does
   /// with shared memory by default; where Linux cannot (before 6.1), nothing changes. Beside tables that do not fit
   /// into the caches, the small pages of the rooms cost more than their lines (5 million x 1 million rows, two ranks: a
-  /// quarter of the whole time). Any rank may call it alone, while others read and write.
+  /// fifth of the whole time). Any rank may call it alone, while others read and write.
   void use_huge_pages();
   /// Whether `bytes` points into this rank's own block.
   bool holds(const void* bytes) const {

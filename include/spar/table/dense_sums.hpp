@@ -27,7 +27,8 @@ struct DenseSumsOptions {
 ///   receive(step)           collective
 ///
 /// Two shards that are neighbours in the tree become one room as soon as both have finished, so a rank keeps about as
-/// many rooms as it has threads and levels, not one a shard. Over the ranks each completes the tree for a segment of
+/// many rooms as it has threads and levels, not one a shard (an adversary of scope batch and the auto-encoders hold all
+/// rooms until their last pass). Over the ranks each completes the tree for a segment of
 /// its own and gives it to all: 2 x 4 x count bytes in and out of a rank and step (the first half times the subtrees of
 /// a rank, where ranks are no power of two). Nothing is allocated once every room of a steady state exists.
 class DenseSums {
