@@ -167,11 +167,14 @@ class Cluster:
 
     def lose_node(self, node, steps_live_on=False):
         """Kills a node as a power cut would: its slurmd, its step daemons and all that they started. With `steps_live_on` only slurmd dies,
-        as where the network fails: Slurm gives the node up while its ranks are still there."""
+        as where the network fails: Slurm gives the node up while its ranks are still there. They stand still until wake_node(), or a
+        short training would be over before Slurm misses the node."""
         log = str(self.scratch / "log" / f"slurmd.{node}.log")
         doomed = [int((self.scratch / f"slurmd.{node}.pid").read_text())]
         if steps_live_on:
             self.lost_logs.add(log)
+            for rank in self.ranks_of(node):
+                end(rank, signal.SIGSTOP)
         else:
             # Step daemons hold their node's log open; what they started knows the node's name.
             for process in processes():
@@ -179,6 +182,18 @@ class Cluster:
                     doomed.append(process)
         for process in doomed:
             end(process, signal.SIGKILL)
+
+    def wake_node(self, node):
+        """Lets the ranks go on that outlived their node's loss; how many there were."""
+        ranks = self.ranks_of(node)
+        for rank in ranks:
+            end(rank, signal.SIGCONT)
+        return len(ranks)
+
+    def ranks_of(self, node):
+        """The processes of job steps on a node."""
+        environments = {process: environment_of(process) for process in processes()}
+        return [each for each, of in environments.items() if of.get("SLURMD_NODENAME") == node and "PMIX_RANK" in of]
 
     def _start(self):
         for folder in ["state", "log"] + [f"{kind}/{node}" for kind in ("spool", "tmp") for node in self.nodes]:
