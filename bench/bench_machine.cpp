@@ -19,6 +19,7 @@ struct Options {
   double gibibytes = 2;
   double seconds = 0.5;
   bool json = false;
+  bool cores = false;
 };
 
 class Printer {
@@ -65,9 +66,17 @@ void measure_disk(const Options& options, const Printer& out) {
   out.print("durable sequential write of 1 GiB", spread(rates), "GB/s");
 }
 
+int measure_cores(const comm::Communicator& world, const Printer& out) {
+  if (world.size() == 1) throw UserError("the distance of two cores needs two ranks: mpirun -n 2 --bind-to core");
+  const double nanoseconds = round_trip(world);
+  if (world.is_root()) out.print("a number to the other rank and back", {nanoseconds, nanoseconds}, "ns");
+  return 0;
+}
+
 int run(const Options& options) {
   const auto world = comm::Communicator::world();
   const Printer out(options.json);
+  if (options.cores) return measure_cores(world, out);
   comm::agree(world, [&] {
     if (!world.is_root()) return;
     measure_memory(options, out);
@@ -75,6 +84,7 @@ int run(const Options& options) {
     measure_disk(options, out);
   });
   if (world.size() == 1) return 0;
+  measure_cores(world, out);
   for (const std::size_t bytes : {std::size_t{4096}, std::size_t{65536}, std::size_t{1} << 20, std::size_t{16} << 20}) {
     std::vector<double> rates;
     for (int k = 0; k < 5; ++k) rates.push_back(exchange(world, bytes, options.seconds / 5));
@@ -92,6 +102,7 @@ int main(int argc, char** argv) {
   app.add_option("--directory", options.directory, "where to write the file of the disk's figure");
   app.add_option("--table", options.gibibytes, "GiB of the table of random rows")->check(CLI::PositiveNumber);
   app.add_option("--seconds", options.seconds, "for each figure")->check(CLI::PositiveNumber);
+  app.add_flag("--cores", options.cores, "only how far the cores of two ranks are from each other");
   app.add_flag("--json", options.json);
   CLI11_PARSE(app, argc, argv);
   try {

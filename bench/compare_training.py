@@ -8,7 +8,9 @@
 Each round runs the bare kernel (bench_bare_pairwise) and then, for every number of ranks, a short training in a fresh
 run directory, whose rate is the median of `examples_per_second` over the epochs of log.jsonl, the first one left out. A
 ratio belongs to one round, so both sides met the same neighbours; the table shows the medians over the rounds.
-One rank runs on one core with one thread; N ranks on N cores. Only the standard library is used.
+One rank runs on one core with one thread; N ranks on N cores. Before and after every run of several ranks the distance
+of two cores is measured (bench_machine --cores): a virtual machine may move between cores that share a third-level
+cache and cores that do not, and two ranks are then as fast as two different machines. Only the standard library is used.
 """
 
 import argparse
@@ -40,7 +42,8 @@ class Bench:
         build = Path(arguments.build)
         self.spar = build / "spar"
         self.bare = build / "bench" / "bench_bare_pairwise"
-        for program in (self.spar, self.bare):
+        self.machine = build / "bench" / "bench_machine"
+        for program in (self.spar, self.bare, self.machine):
             if not program.exists():
                 sys.exit(f"{program} is missing: cmake --preset bench && cmake --build --preset bench")
         self.arguments = arguments
@@ -62,6 +65,11 @@ class Bench:
     def bare_rate(self, system, batch, counts):
         out = run(["taskset", "-c", self.cores[-1], self.bare, "--json", "--clock", "wall", "--system", system, "--batch", batch,
                    "--users", counts["users"], "--items", counts["items"], "--seconds", self.arguments.seconds])
+        return json.loads(out.splitlines()[-1])["median"]
+
+    def core_distance(self):
+        """Nanoseconds of a number from one core to another and back."""
+        out = run(["mpirun", "-q", "-n", 2, "--bind-to", "core", self.machine, "--cores", "--json"], env=self.environment)
         return json.loads(out.splitlines()[-1])["median"]
 
     def spar_rate(self, system, batch, ranks, data, epochs):
@@ -111,10 +119,13 @@ def compare(bench, system, batch, data, counts):
     arguments = bench.arguments
     epochs = arguments.epochs or max(2, min(12, int(arguments.seconds * 3e6 / counts["train"]) + 2))
     bare, trained = [], {ranks: [] for ranks in arguments.ranks}
+    distances = {ranks: [] for ranks in arguments.ranks}
     for _ in range(arguments.rounds):
         bare.append(bench.bare_rate(system, batch, counts))
         for ranks in arguments.ranks:
+            before = bench.core_distance() if ranks > 1 else 0
             trained[ranks].append(bench.spar_rate(system, batch, ranks, data, epochs))
+            distances[ranks] += [before, bench.core_distance()] if ranks > 1 else []
     rows = []
     for ranks in arguments.ranks:
         row = {
@@ -122,6 +133,8 @@ def compare(bench, system, batch, data, counts):
             "ranks": ranks, "spar": statistics.median(trained[ranks]), "bare": statistics.median(bare),
             "to_bare": statistics.median(a / b for a, b in zip(trained[ranks], bare)),
         }
+        if distances[ranks]:
+            row["core_distance"] = [min(distances[ranks]), max(distances[ranks])]
         if ranks != 1 and 1 in trained:
             row["to_one_rank"] = statistics.median(a / b for a, b in zip(trained[ranks], trained[1]))
         rows.append(row)
@@ -132,6 +145,8 @@ def print_row(row):
     floor, value = floor_of(row)
     verdict = "" if floor is None else f"floor {floor:.2f}: {'reached' if value >= floor else 'MISSED'}"
     one = f"{row['to_one_rank']:5.2f}" if "to_one_rank" in row else "    -"
+    if "core_distance" in row:
+        verdict += "  cores {:.0f} to {:.0f} ns apart".format(*row["core_distance"])
     print(f"{row['data']:<28} {row['system']:<7} {row['batch']:>6} {row['ranks']:>5} {row['spar']:>8.2f} {row['bare']:>8.2f} "
           f"{row['to_bare']:>8.2f} {one:>9}  {verdict}", flush=True)
 

@@ -1,5 +1,6 @@
 #include "bench/machine_limits.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +17,7 @@
 #include "spar/base/memory.hpp"
 #include "spar/base/random.hpp"
 #include "spar/comm/message_round.hpp"
+#include "spar/comm/node_memory.hpp"
 
 namespace spar::bench {
 
@@ -156,6 +158,27 @@ double exchange(const comm::Communicator& world, std::size_t bytes, double secon
   for (int repeat = 0; repeat < 5; ++repeat)
     best = std::max(best, static_cast<double>(bytes) * rounds * 1e-9 / run(rounds));
   return best;
+}
+
+double round_trip(const comm::Communicator& world) {
+  constexpr int chunks = 41;
+  constexpr std::uint64_t trips = 2000;
+  const comm::NodeMemory memory(world, comm::line, true);
+  std::vector<double> nanoseconds;
+  if (world.rank() > 1 || memory.of(0) == nullptr || memory.of(1) == nullptr) return 0;
+  std::atomic_ref<std::uint64_t> call(*reinterpret_cast<std::uint64_t*>(memory.of(0)));
+  std::atomic_ref<std::uint64_t> answer(*reinterpret_cast<std::uint64_t*>(memory.of(1)));
+  for (std::uint64_t k = 1; k <= chunks * trips;) {
+    const double before = wall_seconds();
+    for (const std::uint64_t end = k + trips; k < end; ++k) {
+      if (world.rank() == 0) call.store(k, std::memory_order_release);
+      while ((world.rank() == 0 ? answer : call).load(std::memory_order_acquire) < k) {
+      }
+      if (world.rank() == 1) answer.store(k, std::memory_order_release);
+    }
+    nanoseconds.push_back((wall_seconds() - before) * 1e9 / trips);
+  }
+  return spread(nanoseconds).median;
 }
 
 }  // namespace spar::bench

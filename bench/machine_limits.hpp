@@ -29,4 +29,9 @@ double durable_write(const std::string& directory, std::size_t bytes);
 /// GB/s that each rank sends while it receives as much, in messages of `bytes` around the ring of ranks. Collective.
 double exchange(const comm::Communicator& world, std::size_t bytes, double seconds);
 
+/// Nanoseconds from a number that rank 0 writes to the answer of rank 1, through one cache line each way: about 130
+/// where two cores share their third-level cache, 600 where they do not. What ranks of a node exchange costs
+/// accordingly. Median of many. Collective, on two ranks or more; 0 where the ranks share no memory.
+double round_trip(const comm::Communicator& world);
+
 }  // namespace spar::bench

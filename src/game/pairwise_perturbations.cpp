@@ -157,7 +157,7 @@ void PairwiseEngine::perturb_touched_range(int set, int begin, int end, double s
         const float* later_gradient = gradient(std::min(t + ahead, end - 1));
         for (int c = 0; c < width; c += lanes) {
           __builtin_prefetch(later + c, 1);
-          __builtin_prefetch(later_gradient + c, 1);
+          __builtin_prefetch(later_gradient + c);
         }
         step_along(out(t), returns_rows() ? record(t) : nullptr, gradient(t), factors[t - first], vector, width);
       }

@@ -31,7 +31,8 @@ void sum_up(const Contributions& contributions, int width, Row&& row, std::vecto
 
 float* RowExchange::gradient_room(int set, int channel) {
   auto& rooms = push_rooms_[room_set(set)][static_cast<std::size_t>(channel)];
-  return rooms.gradients.require(asked_rows(set) * static_cast<std::size_t>(width_));
+  rooms.gradients.require(asked_rows(set) * static_cast<std::size_t>(width_));
+  return rooms.gradients.data();
 }
 
 void RowExchange::push(int set, int channel, std::int64_t step) {
@@ -48,6 +49,8 @@ void RowExchange::push(int set, int channel, std::int64_t step) {
   if (ranks_ > 1) send_sums(s, push, rooms);
 }
 
+// Side by side for each owner, to ranks of this node, too: were the gradients read where they lie, the reader's cache
+// would take lines between them as well, and the next step would have to win all of them back.
 void RowExchange::send_sums(const Set& s, const Push& push, PushRooms& rooms) {
   const auto ranks = static_cast<std::size_t>(ranks_);
   for (std::size_t r = 0; r < ranks; ++r) {
@@ -57,55 +60,23 @@ void RowExchange::send_sums(const Set& s, const Push& push, PushRooms& rooms) {
     const Asked& asked = s.asked[r];
     if (!near(rank)) rooms.incoming[r].require(asking.distinct * static_cast<std::size_t>(width_));
     push_round_->receive(rank, rooms.incoming[r].data(), asking.distinct * lines_per_row());
-    bytes_sent_ += static_cast<std::int64_t>(asked.distinct * row_bytes());
-    if (near(rank)) {
-      send_places(rank, s, push, rooms);
-      continue;
-    }
-    rooms.outgoing[r].require(asked.distinct * static_cast<std::size_t>(width_));
+    float* const out = rooms.outgoing[r].require(asked.distinct * static_cast<std::size_t>(width_));
     const float* const* sums = push.sums.data() + s.slot_begin[r];
-    pack_rows(rooms.outgoing[r].data(), asked.distinct, width_, [sums](std::size_t k) { return sums[k]; });
-    push_round_->send(rank, rooms.outgoing[r].data(), asked.distinct * lines_per_row());
+    pack_rows(out, asked.distinct, width_, [sums](std::size_t k) { return sums[k]; });
+    push_round_->send(rank, out, asked.distinct * lines_per_row());
+    bytes_sent_ += static_cast<std::int64_t>(asked.distinct * row_bytes());
   }
-}
-
-// Where the sum of each slot lies, in lines, for an owner that reads it in place.
-void RowExchange::send_places(int owner, const Set& s, const Push& push, PushRooms& rooms) {
-  const auto at = static_cast<std::size_t>(owner);
-  const std::size_t count = s.asked[at].distinct;
-  std::uint32_t* places = rooms.places[at].require(words_per_line + count);
-  const float* gradients = rooms.gradients.data();
-  write_offset(places, memory_->own(), gradients);
-  const float* const* sums = push.sums.data() + s.slot_begin[at];
-  for (std::size_t k = 0; k < count; ++k)
-    places[words_per_line + k] = static_cast<std::uint32_t>((sums[k] - gradients) / floats_per_line);
-  push_round_->send(owner, places, 1 + lines_of_words(count));
-}
-
-// The next `count` partial sums of a requester, of which `passed` stand before them.
-void RowExchange::add_contributions(int requester, std::size_t passed, std::size_t count, PushRooms& rooms) {
-  if (!near(requester)) {
-    const auto width = static_cast<std::size_t>(width_);
-    float* row = rooms.incoming[static_cast<std::size_t>(requester)].data() + passed * width;
-    for (std::size_t k = 0; k < count; ++k, row += width) row_of_contribution_.push_back(row);
-    return;
-  }
-  const auto* places = reinterpret_cast<const std::uint32_t*>(push_round_->arrived(requester));
-  float* gradients = at_offset<float>(places, memory_->of(requester));
-  places += words_per_line + passed;
-  for (std::size_t k = 0; k < count; ++k)
-    row_of_contribution_.push_back(gradients + static_cast<std::size_t>(places[k]) * floats_per_line);
 }
 
 void RowExchange::finish_push(int set, int channel, std::int64_t step) {
   Set& s = sets_[static_cast<std::size_t>(set)];
   Push& push = s.pushes[static_cast<std::size_t>(channel)];
-  PushRooms& rooms = push_rooms_[room_set(set)][static_cast<std::size_t>(channel)];
   if (lanes_.size() == 1) {
     std::swap(push.totals, push.sums);
     return;
   }
   push_round_->wait(step);
+  const auto width = static_cast<std::size_t>(width_);
   row_of_contribution_.clear();
   for (std::size_t l = 0; l < lanes_.size(); ++l) {
     const auto r = static_cast<std::size_t>(lanes_[l].subtree.rank);
@@ -118,7 +89,8 @@ void RowExchange::finish_push(int set, int channel, std::int64_t step) {
       std::size_t passed = 0;
       for (std::size_t before = 0; before < in_rank; ++before)
         passed += static_cast<std::size_t>(s.asking[r].lane_distinct[before]);
-      add_contributions(static_cast<int>(r), passed, count, rooms);
+      float* row = reinterpret_cast<float*>(push_round_->arrived(static_cast<int>(r))) + passed * width;
+      for (std::size_t k = 0; k < count; ++k, row += width) row_of_contribution_.push_back(row);
     }
   }
   sum_up(

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "exchange_lines.hpp"
 
 #include "spar/table/row_exchange.hpp"
@@ -43,12 +41,10 @@ void RowExchange::size_lists() {
   }
   for (auto& channels : push_rooms_) {
     for (PushRooms& rooms : channels) {
-      rooms.places.resize(ranks);
       rooms.outgoing.resize(ranks);
       rooms.incoming.resize(ranks);
     }
   }
-  returns_.places.resize(ranks);
   returns_.outgoing.resize(ranks);
   returns_.incoming.resize(ranks);
 }
@@ -70,14 +66,10 @@ void RowExchange::for_rooms(Room&& room) {
       room(sets_[set].asking[at].slots, words(most_id_lines(r)));
       if (!holds_rows) continue;
       room(sets_[set].asking[at].rows, most_rows(r) * width);
-      for (PushRooms& rooms : push_rooms_[set]) room(rooms.places[at], words(1 + lines_of_words(own)));
-      if (set == 0) room(returns_.places[at], words(1 + lines_of_words(most_rows(r))));
+      for (PushRooms& rooms : push_rooms_[set]) room(rooms.outgoing[at], own * width);
+      if (set == 0) room(returns_.outgoing[at], most_rows(r) * width);
     }
-    if (!holds_rows) continue;
-    for (PushRooms& rooms : push_rooms_[set]) room(rooms.gradients, own * width);
   }
-  const std::size_t asked_of_all = most_rows_per_shard_ * static_cast<std::size_t>(layout_.shards);
-  room(returns_.values, std::min(asked_of_all, static_cast<std::size_t>(table_.rows())) * width);
 }
 
 void RowExchange::share_rooms(const ExchangeOptions& options) {

@@ -22,9 +22,9 @@
 ///   send_rows(s), receive_rows(s)                                    width floats a distinct row
 ///   gradient_room(s, c), push(s, c), finish_push(s, c)               width floats a distinct row
 ///   total(s, c, t), row_of(s, t)                                     the owner's sums, ready for the optimiser
-/// What a rank has for itself is never copied nor sent. Between ranks of one node, lists and rows are read in place
-/// (comm::NodeMemory): the owner copies pulled rows side by side once, gradients and returned rows are not copied at
-/// all, only told by 4 bytes each. Requests of the next step travel while the current one computes, and with
+/// What a rank has for itself is never copied nor sent. Rows, sums of gradients and returned rows for another rank are
+/// put side by side once; between ranks of one node they, and the lists, are then read where they lie
+/// (comm::NodeMemory). Requests of the next step travel while the current one computes, and with
 /// pipeline = 1 the pushes of the step before (three sets). A step may push twice (channels 0 and 1: clean gradients,
 /// then those at the perturbed rows) and have rows returned in between.
 ///
@@ -142,11 +142,9 @@ class RowExchange {
     std::vector<float*> totals;  // by touched row
   };
   struct PushRooms {
-    comm::NodeRoom<float> gradients;
-    std::vector<comm::NodeRoom<std::uint32_t>> places;  // by owner on the node: a line that says where the gradients
-                                                        // are, then a contribution for each slot
-    std::vector<Buffer<float>> outgoing;                // by owner on another node
-    std::vector<Buffer<float>> incoming;                // by requester on another node
+    Buffer<float> gradients;                      // of all that the rank's shards asked for
+    std::vector<comm::NodeRoom<float>> outgoing;  // by owner: the sums of its distinct rows
+    std::vector<Buffer<float>> incoming;          // by requester on another node
   };
   struct Lane {
     Subtree subtree;
@@ -192,11 +190,9 @@ class RowExchange {
   };
   // Rows on their way back to who asked for them; a step ends before the next one's are written.
   struct Returns {
-    comm::NodeRoom<float> values;                       // by touched row
-    std::vector<comm::NodeRoom<std::uint32_t>> places;  // by requester on the node: a line that says where the values
-                                                        // are, then a touched row for each distinct one
-    std::vector<Buffer<float>> outgoing;                // by requester on another node
-    std::vector<Buffer<float>> incoming;                // by owner on another node
+    Buffer<float> values;                         // by touched row
+    std::vector<comm::NodeRoom<float>> outgoing;  // by requester: the values of its distinct rows
+    std::vector<Buffer<float>> incoming;          // by owner on another node
   };
 
   int slots(const Set& s) const { return s.slot_begin.back(); }
@@ -216,12 +212,8 @@ class RowExchange {
   void place_foreign_rows(Set& s);
   void copy_own_rows(Set& s);
   void send_sums(const Set& s, const Push& push, PushRooms& rooms);
-  void send_places(int owner, const Set& s, const Push& push, PushRooms& rooms);
-  void add_contributions(int requester, std::size_t passed, std::size_t count, PushRooms& rooms);
-  void send_return_places(int requester, const Set& s);
   void send_return_rows(int requester, const Set& s);
   void list_returned(Set& s);
-  void list_answers(int owner, const Set& s);
 
   void size_lists();
   void share_rooms(const ExchangeOptions& options);
