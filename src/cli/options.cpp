@@ -33,6 +33,12 @@ void declare_recipe(OptionSet& set, std::string& recipe, std::string& data, std:
   set.repeated("--set", "KEY=VALUE", overrides, "Another value for a setting of the recipe (spar settings lists them)");
 }
 
+void declare_retrieval(OptionSet& set, std::string& run, std::int64_t& candidates) {
+  set.text("--retrieve", "DIR", run,
+           "Rank only the best items of each user by this run of the same data, whose scores are inner products");
+  set.integer("--candidates", "N", candidates, {1, 100000}, "Items of each user that --retrieve finds");
+}
+
 }  // namespace
 
 void declare_work(OptionSet& set, WorkOptions& options) {
@@ -53,6 +59,7 @@ void declare(OptionSet& set, EvaluateOptions& options) {
   const auto choices_of = [](const char* key) { return find_setting(key)->choices; };
   set.choice("--ties", choices_of("evaluate.ties"), options.ties, "Order of equal scores; default: the recipe's");
   set.choice("--protocol", choices_of("evaluate.protocol"), options.protocol, "Candidates; default: the recipe's");
+  declare_retrieval(set, options.retrieve, options.candidates);
   set.choice("--group", {"seed"}, options.group,
              "Runs that differ in the seed only become one row, with mean and spread");
   set.flag("--per-user", options.per_user, "Also save the values of every user");
@@ -104,6 +111,7 @@ void declare(OptionSet& set, RecommendOptions& options) {
   set.text("--posts", "FILE", options.posts,
            "pitf, atf: a file with the original ids of a user and an item a line, a tab between; -: standard input");
   set.integer("--top", "N", options.top, {1, 100000}, "Items for each user, or tags for each post");
+  declare_retrieval(set, options.retrieve, options.candidates);
   set.choice(
       "--format", {"tsv", "jsonl"}, options.format,
       "Columns user, place, item and score (user, item, place, tag and score), or one JSON object a user or post");

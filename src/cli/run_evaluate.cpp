@@ -1,7 +1,9 @@
 #include <cstdio>
+#include <optional>
 #include <sstream>
 
 #include "check_split.hpp"
+#include "retrieval.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -61,6 +63,10 @@ evaluate::RunResult describe(const systems::OpenRun& run, const Recipe& recipe, 
     result.selected_on = run.recipe.text("evaluate.select_on");
   }
   result.protocol = recipe.text("evaluate.protocol");
+  if (!options.retrieve.empty()) {
+    result.protocol = fmt::format("reranked@{}", options.candidates);
+    result.retriever = options.retrieve;
+  }
   result.ties = recipe.text("evaluate.ties");
   result.cold_items = recipe.flag("evaluate.cold_items");
   result.sampled_users = options.users;
@@ -85,6 +91,10 @@ void judge(const comm::Communicator& communicator, const std::string& directory,
     systems::require_posts(recipe, run.header);
     evaluation = systems::evaluation_options(recipe);
     evaluation.per_user = options.per_user || options.runs.size() > 1;
+    if (options.retrieve.empty()) return;
+    if (!options.protocol.empty()) throw UserError("--retrieve is a protocol of its own: leave out --protocol");
+    evaluation.protocol = evaluate::Protocol::reranked;
+    evaluation.retrieved = options.candidates;
   });
   const bool sampled = evaluation.protocol == evaluate::Protocol::sampled;
   systems::RunLists lists = systems::read_run_lists(communicator, *run.file, run.header, run.model, sampled,
@@ -95,8 +105,15 @@ void judge(const comm::Communicator& communicator, const std::string& directory,
                                                options.users, sample_seed, lists.chosen_users);
   }
   evaluate::RunResult result = describe(run, recipe, options);
-  const evaluate::EvaluationLists parts = lists.evaluation(options.split, sampled);
+  evaluate::EvaluationLists parts = lists.evaluation(options.split, sampled);
   const systems::Scoring scoring = run.model.scoring(communicator, run.layout.shards, parts);
+  std::optional<Retrieval> retrieval;
+  systems::Scoring retrieving;
+  if (!options.retrieve.empty()) {
+    retrieval.emplace(communicator, options.retrieve, options.checkpoint, run);
+    retrieving = retrieval->scoring(options.split, parts.chosen_users);
+    parts.retriever = &retrieving.scorer;
+  }
   result.values = evaluate::evaluate(communicator, run.layout.shards, scoring.scorer, parts, evaluation);
   comm::agree(communicator, [&] {
     if (communicator.is_root()) evaluate::save_result(run.paths.results(), result);
@@ -147,6 +164,7 @@ int run_evaluate(const comm::Communicator& communicator, const EvaluateOptions& 
   set_threads(options.threads > 0 ? options.threads : available_processors());
   Progress progress(options.progress_mode(), communicator.is_root());
   systems::check_runs(communicator, options.runs);
+  if (!options.retrieve.empty()) systems::check_runs(communicator, {options.retrieve});
   Judged judged;
   for (std::size_t k = 0; k < options.runs.size(); ++k) {
     if (options.runs.size() > 1)

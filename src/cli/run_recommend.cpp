@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <unordered_map>
 
 #include "input_lines.hpp"
 #include "recommend_posts.hpp"
+#include "retrieval.hpp"
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -30,7 +32,9 @@ std::vector<std::string> wanted_users(const RecommendOptions& options) {
 class Recommender {
  public:
   Recommender(const comm::Communicator& communicator, const RecommendOptions& options, systems::OpenRun run)
-      : communicator_(communicator), options_(options), run_(std::move(run)) {}
+      : communicator_(communicator), options_(options), run_(std::move(run)) {
+    if (!options.retrieve.empty()) retrieval_.emplace(communicator, options.retrieve, options.checkpoint, run_);
+  }
 
   void run() {
     lists_ = systems::read_run_lists(communicator_, *run_.file, run_.header, run_.model, false, false);
@@ -106,7 +110,7 @@ class Recommender {
     auto lists = lists_.evaluation("test", false);
     lists.chosen_users = &chosen;
     const auto scoring = run_.model.scoring(communicator_, run_.layout.shards, lists);
-    const auto recommended = evaluate::recommend(communicator_, scoring.scorer, lists, static_cast<int>(options_.top));
+    const auto recommended = recommend(scoring.scorer, lists);
     std::string lines;
     comm::agree(communicator_, [&] { lines = format(chosen, recommended); });
     const auto bytes = communicator_.gather(std::as_bytes(std::span(lines)), 0);
@@ -119,6 +123,16 @@ class Recommender {
         keep_by_user(text);
       }
     }
+  }
+
+  std::vector<std::vector<evaluate::Recommendation>> recommend(const evaluate::Scorer& scorer,
+                                                               evaluate::EvaluationLists lists) const {
+    const auto top = static_cast<int>(options_.top);
+    if (!retrieval_) return evaluate::recommend(communicator_, scorer, lists, top);
+    const systems::Scoring retrieving = retrieval_->scoring("test", lists.chosen_users);
+    lists.retriever = &retrieving.scorer;
+    return evaluate::recommend_reranked(communicator_, run_.layout.shards, scorer, lists,
+                                        static_cast<int>(options_.candidates), top);
   }
 
   // Users asked for by name are answered in the order asked.
@@ -167,6 +181,7 @@ class Recommender {
   const RecommendOptions& options_;
   systems::OpenRun run_;
   systems::RunLists lists_;
+  std::optional<Retrieval> retrieval_;
   std::vector<std::uint8_t> wanted_;
   std::vector<std::string> order_;
   std::unordered_map<std::string, std::string> texts_;
@@ -179,7 +194,11 @@ int run_recommend(const comm::Communicator& communicator, const RecommendOptions
   set_threads(options.threads > 0 ? options.threads : available_processors());
   if (options.top < 1) throw UserError("--top takes a number from 1 on");
   systems::OpenRun run = systems::open_run(communicator, options.run, options.checkpoint);
+  if (!options.retrieve.empty() && options.candidates < options.top)
+    throw UserError(fmt::format("--candidates {} cannot fill lists of --top {}: retrieve at least as many",
+                                options.candidates, options.top));
   if (run.model.learns_from_posts()) {
+    if (!options.retrieve.empty()) throw UserError("--retrieve finds items for users, not tags for posts");
     recommend_tags(communicator, options, run);
   } else if (!options.items.empty() || !options.posts.empty()) {
     throw UserError(fmt::format("--items and --posts name what tags are ranked for; {} ranks items for users",

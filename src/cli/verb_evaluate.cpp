@@ -12,6 +12,7 @@ Verb evaluate_verb() {
   verb.sentence = "Rank all items for every user and print the metrics of one run, or compare several";
   verb.examples = {"spar evaluate runs/apr-ml-100k",
                    "mpirun -n 4 spar evaluate runs/bpr-mf-ml-100k runs/apr-ml-100k --cutoffs 10,50",
+                   "spar evaluate runs/neumf-ml-1m --retrieve runs/bpr-mf-ml-1m --candidates 200",
                    "spar evaluate runs/apr-seed-* --group seed --json"};
   verb.declare = [](OptionSet& set) {
     auto options = std::make_shared<EvaluateOptions>();

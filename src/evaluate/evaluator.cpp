@@ -75,6 +75,24 @@ ItemBounds bound_items(const comm::Communicator& communicator, const Scorer& sco
           static_cast<float>(communicator.max(static_cast<double>(bounds.bias)))};
 }
 
+void check_reranked(const EvaluationLists& lists, const Scorer& scorer, const EvaluationOptions& options,
+                    const MetricColumns& columns) {
+  SPAR_ASSERT(lists.retriever != nullptr && lists.posts == nullptr);
+  SPAR_ASSERT(lists.retriever->users.first_row == scorer.users.first_row);
+  SPAR_ASSERT(lists.retriever->users.rows == scorer.users.rows);
+  SPAR_ASSERT(lists.retriever->items.rows == scorer.items.rows);
+  if (columns.needs_auc() || columns.needs_ratings()) {
+    throw UserError(
+        "auc, rmse and mae judge whole rankings: of re-ranked candidates choose metrics with a cut-off, such as ndcg");
+  }
+  if (options.retrieved < columns.last_cutoff()) {
+    throw UserError(
+        fmt::format("{} candidates cannot fill lists of {} places: retrieve at least as many items as the "
+                    "greatest of evaluate.cutoffs",
+                    options.retrieved, columns.last_cutoff()));
+  }
+}
+
 void check_lists(const EvaluationLists& lists, const Scorer& scorer, const EvaluationOptions& options,
                  const MetricColumns& columns) {
   SPAR_ASSERT(lists.targets != nullptr);
@@ -89,6 +107,7 @@ void check_lists(const EvaluationLists& lists, const Scorer& scorer, const Evalu
         "autorec, so choose other evaluate.metrics and evaluate.select_by");
   }
   SPAR_ASSERT(!lists.scale || lists.targets->ratings.size() == lists.targets->items.size());
+  if (options.protocol == Protocol::reranked) check_reranked(lists, scorer, options, columns);
   if (options.protocol == Protocol::sampled && lists.candidates == nullptr) {
     throw UserError(
         "the sampled protocol needs fixed candidates for each user, which the data set lacks: use the full ranking, or "
@@ -130,7 +149,8 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
     check_lists(lists, scorer, options, *parsed);
   });
   const MetricColumns& columns = *parsed;
-  const CountRules rules{options.ties, columns.needs_auc(), columns.last_cutoff()};
+  const bool reranked = options.protocol == Protocol::reranked;
+  const CountRules rules{options.ties, columns.needs_auc(), reranked ? options.retrieved : 0, columns.last_cutoff()};
   const std::vector<std::uint8_t>* const seen = options.cold_items ? nullptr : lists.seen_items;
   const ItemBounds bounds = bound_items(communicator, scorer);
 
@@ -144,6 +164,7 @@ EvaluationResult evaluate(const comm::Communicator& communicator, int shards, co
   const Index end = lists.targets->users();
   for (Index next = 0; communicator.any(next < end);) {
     next = wave.fill(next);
+    if (reranked) wave.retrieve(communicator);
     wave.score_targets(communicator, rows, options.protocol);
     if (options.protocol == Protocol::full && columns.needs_ranks()) {
       ring.each_block([&](const catalogue::ItemBlock& block) {
@@ -177,7 +198,7 @@ std::int64_t evaluation_bytes(int dim, Index rank_users, Index rank_items, const
   const std::int64_t per_user =
       options.per_user ? rank_users * (value_bytes + static_cast<std::int64_t>(sizeof(Index))) : 0;
   const std::int64_t wave =
-      Wave::bytes(rank_users) + std::min<std::int64_t>(rank_users, Wave::most_users) * value_bytes;
+      Wave::bytes(rank_users, options) + std::min<std::int64_t>(rank_users, Wave::most_users) * value_bytes;
   return wave + per_user + ItemRows::bytes(dim) + ItemRing::bytes(dim, rank_items) + WorkerScans::bytes(dim);
 }
 

@@ -50,10 +50,16 @@ MetricColumns::Metric MetricColumns::parse(const std::string& name) {
   return static_cast<Metric>(found - names.begin());
 }
 
+std::string protocol_prefix(const EvaluationOptions& options) {
+  if (options.protocol == Protocol::sampled) return "sampled-";
+  if (options.protocol == Protocol::reranked) return fmt::format("reranked@{}-", options.retrieved);
+  return "";
+}
+
 MetricColumns::MetricColumns(const EvaluationOptions& options) {
   if (options.metrics.empty())
     throw UserError(fmt::format("evaluate.metrics is empty: choose from {}", fmt::join(metric_names(), ", ")));
-  const std::string prefix = options.protocol == Protocol::sampled ? "sampled-" : "";
+  const std::string prefix = protocol_prefix(options);
   for (const std::int64_t cutoff : options.cutoffs) {
     if (cutoff < 1) throw UserError(fmt::format("evaluate.cutoffs has {}, but a list has at least 1 place", cutoff));
   }

@@ -29,27 +29,29 @@ Json object_of(const RunResult& run) {
     metrics[name] = number(run.values.metrics.at(name).mean);
     errors[name] = number(run.values.metrics.at(name).standard_error);
   }
-  return {{"format", "spar-evaluation"},
-          {"version", 1},
-          {"run", run.run},
-          {"system", run.system},
-          {"data", run.data},
-          {"content", run.content},
-          {"seed", run.seed},
-          {"split", run.split},
-          {"protocol", run.protocol},
-          {"ties", run.ties},
-          {"cold_items", run.cold_items},
-          {"checkpoint", run.checkpoint},
-          {"epoch", run.epoch},
-          {"selected_by", run.selected_by},
-          {"selected_on", run.selected_on},
-          {"sampled_users", run.sampled_users},
-          {"judged", run.judged},
-          {run.judged, run.values.users},
-          {"skipped", run.values.skipped},
-          {"metrics", metrics},
-          {"standard_errors", errors}};
+  Json object{{"format", "spar-evaluation"},
+              {"version", 1},
+              {"run", run.run},
+              {"system", run.system},
+              {"data", run.data},
+              {"content", run.content},
+              {"seed", run.seed},
+              {"split", run.split},
+              {"protocol", run.protocol},
+              {"ties", run.ties},
+              {"cold_items", run.cold_items},
+              {"checkpoint", run.checkpoint},
+              {"epoch", run.epoch},
+              {"selected_by", run.selected_by},
+              {"selected_on", run.selected_on},
+              {"sampled_users", run.sampled_users},
+              {"judged", run.judged},
+              {run.judged, run.values.users},
+              {"skipped", run.values.skipped},
+              {"metrics", metrics},
+              {"standard_errors", errors}};
+  if (!run.retriever.empty()) object["retriever"] = run.retriever;
+  return object;
 }
 
 Json tests_of(const std::vector<std::string>& names, const std::vector<MeanTest>& tests) {
@@ -90,7 +92,8 @@ std::string RunResult::label() const {
 }
 
 std::string RunResult::statement() const {
-  const std::string ranking = protocol == "sampled" ? "fixed candidates (sampled protocol)" : "full ranking";
+  std::string ranking = protocol == "sampled" ? "fixed candidates (sampled protocol)" : "full ranking";
+  if (!retriever.empty()) ranking = fmt::format("{}, candidates by {}", protocol, retriever);
   std::string text = fmt::format("{}, {} {} ({} skipped), {}", split, with_commas(values.users), judged,
                                  with_commas(values.skipped), ranking);
   if (!cold_items) text += " of items seen in training";
@@ -103,7 +106,10 @@ std::string RunResult::statement() const {
 
 std::string RunResult::file_name() const {
   std::string name = fmt::format("evaluate-{}-{}", split, checkpoint);
-  if (protocol == "sampled") name += "-sampled";
+  if (protocol != "full") {
+    name += "-" + protocol;
+    std::replace(name.begin(), name.end(), '@', '-');
+  }
   if (sampled_users > 0) name += fmt::format("-{}-users", sampled_users);
   return name + ".json";
 }
@@ -113,6 +119,7 @@ std::string obstacle_to_comparison(const RunResult& first, const RunResult& seco
   if (first.split != second.split) return "they were judged on different splits";
   if (first.judged != second.judged) return "one ranks items for users, the other tags for posts";
   if (first.protocol != second.protocol) return "they were judged by different protocols";
+  if (first.retriever != second.retriever) return "their candidates come from different runs";
   if (first.ties != second.ties) return "they treat equal scores differently";
   if (first.cold_items != second.cold_items) return "their candidates differ (evaluate.cold_items)";
   if (first.values.names != second.values.names) return "they have different metrics";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include <fmt/format.h>
@@ -35,10 +36,14 @@ Wave::Wave(const Scorer& scorer, const EvaluationLists& lists, bool cold_items, 
            const ItemBounds& bounds)
     : scorer_(&scorer), lists_(&lists), cold_items_(cold_items), rules_(rules), bounds_(bounds) {}
 
-std::int64_t Wave::bytes(Index rank_users) {
+std::int64_t Wave::bytes(Index rank_users, const EvaluationOptions& options) {
   const auto users = std::min<std::int64_t>(rank_users, most_users);
   const auto targets = std::min<std::int64_t>(32 * users, most_targets);
-  return users * static_cast<std::int64_t>(sizeof(WaveUser)) + targets * static_cast<std::int64_t>(sizeof(Target));
+  const std::int64_t retrieved = options.protocol == Protocol::reranked
+                                     ? std::min(users * options.retrieved, most_retrieved + options.retrieved)
+                                     : 0;
+  return users * static_cast<std::int64_t>(sizeof(WaveUser)) + targets * static_cast<std::int64_t>(sizeof(Target)) +
+         retrieved * static_cast<std::int64_t>(sizeof(Recommendation) + sizeof(ItemId));
 }
 
 bool Wave::is_masked(Index list, ItemId item) const {
@@ -59,7 +64,11 @@ Index Wave::fill(Index next) {
   targets_.clear();
   skipped_ = 0;
   const Index end = lists_->targets->users();
-  for (; next < end && users_.size() < most_users && targets_.size() < most_targets; ++next) {
+  const auto has_room = [&] {
+    return users_.size() < most_users && targets_.size() < most_targets &&
+           static_cast<std::int64_t>(users_.size()) * rules_.retrieved < most_retrieved;
+  };
+  for (; next < end && has_room(); ++next) {
     if (!lists_->takes_part(next)) continue;
     WaveUser user;
     user.list = next;
@@ -85,8 +94,8 @@ std::size_t Wave::take_items(std::size_t first, Protocol protocol, Index most, s
     const WaveUser& user = users_[last];
     for (std::size_t t = user.begin; t < user.end; ++t) items.push_back(targets_[t].item);
     if (protocol == Protocol::full) continue;
-    const auto fixed = lists_->candidates->of(user.list);
-    items.insert(items.end(), fixed.begin(), fixed.end());
+    const auto candidates = candidates_of(last);
+    items.insert(items.end(), candidates.begin(), candidates.end());
   }
   return last;
 }
@@ -103,7 +112,8 @@ void Wave::score_targets(const comm::Communicator& communicator, ItemRows& rows,
         const std::size_t begin = first + static_cast<std::size_t>(task) * users_in_task;
         for (std::size_t k = begin; k < std::min(last, begin + users_in_task); ++k) {
           score_user(users_[k], rows);
-          if (protocol == Protocol::sampled) count_fixed_candidates(users_[k], rows);
+          if (protocol == Protocol::sampled) count_fixed_candidates(k, rows);
+          if (protocol == Protocol::reranked) count_retrieved(k, rows);
         }
       });
     });
@@ -141,10 +151,17 @@ void Wave::score_user(WaveUser& user, const ItemRows& rows) {
   user.bounded = scorer_->pairs == nullptr && bound < 0.5 * static_cast<double>(std::numeric_limits<float>::max());
 }
 
-void Wave::count_fixed_candidates(WaveUser& user, const ItemRows& rows) {
+std::span<const ItemId> Wave::candidates_of(std::size_t k) const {
+  if (rules_.retrieved == 0) return lists_->candidates->of(users_[k].list);
+  const std::size_t from = k == 0 ? 0 : retrieved_to_[k - 1];
+  return std::span(retrieved_).subspan(from, retrieved_to_[k] - from);
+}
+
+void Wave::count_fixed_candidates(std::size_t k, const ItemRows& rows) {
+  WaveUser& user = users_[k];
   const auto targets = targets_of(user);
   std::vector<ItemId> others;
-  for (const ItemId item : lists_->candidates->of(user.list)) {
+  for (const ItemId item : candidates_of(k)) {
     const bool is_target =
         std::any_of(targets.begin(), targets.end(), [&](const Target& target) { return target.item == item; });
     if (!is_target && !is_masked(user.list, item) && (cold_items_ || rows.find(item).seen)) others.push_back(item);
@@ -152,6 +169,13 @@ void Wave::count_fixed_candidates(WaveUser& user, const ItemRows& rows) {
   std::sort(others.begin(), others.end());
   others.erase(std::unique(others.begin(), others.end()), others.end());
   if (others.empty()) user.end = user.begin;  // no candidates were drawn for this user: nothing can be said
+  count_among(user, targets, others, rows);
+  user.candidates = static_cast<Index>(others.size() + targets.size());
+}
+
+// What stands before the targets among them and the others.
+void Wave::count_among(const WaveUser& user, std::span<Target> targets, std::span<const ItemId> others,
+                       const ItemRows& rows) {
   const auto add = [](Target& target, float score, ItemId item) {
     target.greater += score > target.score ? 1 : 0;
     target.at_least += score >= target.score ? 1 : 0;
@@ -166,7 +190,46 @@ void Wave::count_fixed_candidates(WaveUser& user, const ItemRows& rows) {
   for (Target& target : targets) {
     for (const Target& other : targets) add(target, other.score, other.item);
   }
-  user.candidates = static_cast<Index>(others.size() + targets.size());
+}
+
+void Wave::retrieve(const comm::Communicator& communicator) {
+  std::vector<std::uint8_t> chosen(static_cast<std::size_t>(lists_->targets->users()));
+  for (const WaveUser& user : users_) chosen[static_cast<std::size_t>(user.list)] = user.targets() > 0 ? 1 : 0;
+  EvaluationLists lists = *lists_;
+  lists.chosen_users = &chosen;
+  if (cold_items_) lists.seen_items = nullptr;
+  const auto best = recommend(communicator, *lists_->retriever, lists, static_cast<int>(rules_.retrieved));
+  retrieved_.clear();
+  retrieved_to_.clear();
+  auto list = best.begin();
+  for (const WaveUser& user : users_) {
+    const auto from = static_cast<std::ptrdiff_t>(retrieved_.size());
+    if (user.targets() > 0) {
+      for (const Recommendation& item : *list++) retrieved_.push_back(static_cast<ItemId>(item.item));
+      std::sort(retrieved_.begin() + from, retrieved_.end());
+    }
+    retrieved_to_.push_back(retrieved_.size());
+  }
+}
+
+// Targets that were not retrieved go to the end of the list and have no place.
+void Wave::count_retrieved(std::size_t k, const ItemRows& rows) {
+  WaveUser& user = users_[k];
+  const auto retrieved = candidates_of(k);
+  const auto targets = targets_of(user);
+  const auto missed = std::partition(targets.begin(), targets.end(), [&](const Target& target) {
+    return std::binary_search(retrieved.begin(), retrieved.end(), target.item);
+  });
+  user.missed = targets.end() - missed;
+  const auto found = targets.first(targets.size() - static_cast<std::size_t>(user.missed));
+  std::vector<ItemId> found_items;
+  for (const Target& target : found) found_items.push_back(target.item);
+  std::sort(found_items.begin(), found_items.end());
+  std::vector<ItemId> others;
+  std::set_difference(retrieved.begin(), retrieved.end(), found_items.begin(), found_items.end(),
+                      std::back_inserter(others));
+  count_among(user, found, others, rows);
+  user.candidates = static_cast<Index>(retrieved.size()) + user.missed;
 }
 
 void Wave::count(catalogue::BlockScan& scan, const catalogue::ItemBlock& block, std::size_t first, std::size_t last) {
@@ -232,7 +295,8 @@ void Wave::close(Index total_items) {
 }
 
 UserRanks Wave::ranks(std::size_t k, std::vector<double>& places) {
-  const auto targets = targets_of(users_[k]);
+  const WaveUser& user = users_[k];
+  const auto targets = targets_of(user).first(static_cast<std::size_t>(user.targets() - user.missed));
   // Equal scores beside each other, in the order of ids.
   std::sort(targets.begin(), targets.end(),
             [](const Target& a, const Target& b) { return a.score != b.score ? a.score > b.score : a.item < b.item; });

@@ -30,6 +30,7 @@ struct WaveUser {
   Index excluded = 0;    ///< items that are no candidates
   Index candidates = 0;
   bool bounded = false;  ///< none of its scores can overflow
+  Index missed = 0;      ///< targets at the end of the list that were not retrieved
   RatingErrors errors;
 
   Index targets() const { return static_cast<Index>(end - begin); }
@@ -39,6 +40,7 @@ struct WaveUser {
 struct CountRules {
   Ties ties = Ties::by_id;
   bool auc = false;
+  std::int64_t retrieved = 0;   ///< Protocol::reranked: candidates of each user
   std::int64_t last_place = 0;  ///< a target with so many candidates before it matters no more
 
   bool needs_ties() const { return auc || ties != Ties::by_id; }
@@ -56,13 +58,17 @@ class Wave {
   /// At most this many users, and no further user after so many targets.
   static constexpr std::size_t most_users = 65'536;
   static constexpr std::size_t most_targets = 1'048'576;
+  /// With Protocol::reranked, no further user after so many candidates.
+  static constexpr std::int64_t most_retrieved = 4'194'304;
 
   Wave(const Scorer& scorer, const EvaluationLists& lists, bool cold_items, const CountRules& rules,
        const ItemBounds& bounds);
 
   /// Takes chosen users with targets from local position `next` on; returns where the next wave begins.
   Index fill(Index next);
-  /// Learns the targets' scores, and with Protocol::sampled also what stands before them. Collective.
+  /// Protocol::reranked: finds the candidates of its users. Collective.
+  void retrieve(const comm::Communicator& communicator);
+  /// Learns the targets' scores, and but for Protocol::full also what stands before them. Collective.
   void score_targets(const comm::Communicator& communicator, ItemRows& rows, Protocol protocol);
   /// Counts what stands before the open targets of users [first, last) in a block; one range is one worker's.
   void count(catalogue::BlockScan& scan, const catalogue::ItemBlock& block, std::size_t first, std::size_t last);
@@ -77,7 +83,7 @@ class Wave {
     return skipped_;
   }  ///< chosen users of this wave's range without targets, once the targets are scored
 
-  static std::int64_t bytes(Index rank_users);
+  static std::int64_t bytes(Index rank_users, const EvaluationOptions& options);
 
  private:
   std::span<Target> targets_of(const WaveUser& user) {
@@ -87,7 +93,11 @@ class Wave {
   bool is_masked(Index list, ItemId item) const;
   void score_user(WaveUser& user, const ItemRows& rows);
   bool has_profile(Index list) const;
-  void count_fixed_candidates(WaveUser& user, const ItemRows& rows);
+  std::span<const ItemId> candidates_of(std::size_t k) const;
+  void count_fixed_candidates(std::size_t k, const ItemRows& rows);
+  void count_retrieved(std::size_t k, const ItemRows& rows);
+  void count_among(const WaveUser& user, std::span<Target> targets, std::span<const ItemId> others,
+                   const ItemRows& rows);
   bool count_piece(WaveUser& user, const catalogue::ScoredItems& scored, std::vector<float>& thresholds,
                    std::vector<std::uint32_t>& above);
   void drop_hopeless(WaveUser& user);
@@ -99,6 +109,8 @@ class Wave {
   ItemBounds bounds_;
   std::vector<WaveUser> users_;
   std::vector<Target> targets_;
+  std::vector<ItemId> retrieved_;          // Protocol::reranked: of all users, ascending for each
+  std::vector<std::size_t> retrieved_to_;  // by user: where its own end
   Index skipped_ = 0;
 };
 

@@ -82,13 +82,20 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
     tag += tags_per_table;
     return std::make_unique<table::DenseSums>(*setup.communicator, setup.layout, floats, options);
   };
-  if (setup.dense->count() > 0) dense_sums_ = sums_of(setup.dense->gradient_floats());
+  if (setup.dense->trained() > 0) dense_sums_ = sums_of(setup.dense->gradient_floats());
   grams_ = setup.model->grams();
   for (const Gram& gram : grams_) {
     gram_sums_.push_back(
         sums_of(static_cast<std::size_t>(gram.columns) * static_cast<std::size_t>(padded(gram.columns))));
     gram_views_.push_back({nullptr, gram.columns, gram.columns, padded(gram.columns), nullptr});
   }
+  for (int k = setup.dense->trained(); k < setup.dense->count(); ++k) {
+    const table::DenseShape& shape = setup.dense->shape(k);
+    states_.push_back({setup.dense->table(k).record(0), shape.rows, shape.columns,
+                       static_cast<int>(setup.dense->stride(k)), nullptr});
+  }
+  make_segments();
+  if (segments_) segments_->sums = sums_of(segments_->most_floats());
 }
 
 NeuralEngine::~NeuralEngine() = default;
@@ -138,6 +145,7 @@ std::int64_t NeuralEngine::skipped() const {
 std::int64_t NeuralEngine::bytes_sent() const {
   std::int64_t bytes = dense_sums_ ? dense_sums_->bytes_sent() : 0;
   for (const auto& sums : gram_sums_) bytes += sums->bytes_sent();
+  if (segments_) bytes += segments_->sums->bytes_sent();
   for (const auto& exchange : exchanges_) bytes += exchange->bytes_sent();
   return bytes;
 }
@@ -267,19 +275,11 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
   sum_grams();
   const bool by_owner = owners_perturb();
   const bool dense = follows_dense();
-  for_shards([&](int k, Worker& worker) {
-    clean_pass(k, worker);
-    if (adversary_) perturb_shard(k, worker);
-    if (adversary_ && !by_owner) second_pass(k, worker);
-    if (dense && !by_owner) dense_sums_->finish(k);
-  });
-  if (by_owner) {
-    perturb_tables();
-    for_shards([&](int k, Worker& worker) {
-      take_returned(k);
-      second_pass(k, worker);
-      if (dense) dense_sums_->finish(k);
-    });
+  // Attacks meet running states, so their passes are whole.
+  if (segments_ && !sink_.row) {
+    passes_in_segments(by_owner);
+  } else {
+    whole_passes(by_owner, dense);
   }
   // Sums of dense gradients travel while rows are pushed and the next ones are looked up.
   if (dense) dense_sums_->send();
@@ -325,7 +325,7 @@ void NeuralEngine::begin_updates() {
 // Whether the passes of a step leave gradients of dense parameters that somebody wants.
 bool NeuralEngine::follows_dense() const {
   if (!sink_.row || dense_sums_ == nullptr) return moves_dense();
-  for (int k = 0; k < setup_.dense->count(); ++k)
+  for (int k = 0; k < setup_.dense->trained(); ++k)
     if (is_wanted(setup_.dense->table(k))) return true;
   return false;
 }

@@ -50,10 +50,12 @@ void NeuralModel::represent_item(const table::DenseParameters&, const float* row
 
 table::DenseParameters make_dense(const NeuralModel& model, const ShardLayout& layout, int rank,
                                   const optim::OptimizerSettings& optimizer, std::uint64_t seed) {
-  const auto& declared = model.declarations().all();
+  std::vector<tape::layers::Parameter> declared = model.declarations().all();
+  const std::size_t trained = declared.size();
+  declared.insert(declared.end(), model.declarations().states().begin(), model.declarations().states().end());
   std::vector<table::DenseShape> shapes;
   for (const auto& parameter : declared)
-    shapes.push_back({parameter.name, parameter.rows, parameter.columns, "constant", 0.0});
+    shapes.push_back({parameter.name, parameter.rows, parameter.columns, "constant", 0.0, shapes.size() >= trained});
   table::DenseParameters dense(shapes, layout, rank, optimizer);
   for (int k = 0; k < dense.count(); ++k) {
     tape::layers::fill_start(declared[static_cast<std::size_t>(k)], seed,

@@ -1,10 +1,12 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "stopwatch.hpp"
 
 #include "spar/game/neural_engine.hpp"
+#include "spar/game/segmented_model.hpp"
 
 namespace spar::game {
 
@@ -22,13 +24,34 @@ struct NeuralEngine::Perturbations {
   std::vector<std::vector<float*>> places;  // by table: rows that their owners returned
 };
 
-/// Scratch memory of one thread.
+/// Scratch memory of one thread; of one shard where passes have segments.
 struct NeuralEngine::Worker {
   tape::Tape<float> tape;
   std::vector<tape::Var> tables;
   std::vector<tape::Var> dense;
+  std::optional<Pass<float>> pass;
+  tape::Var penalty;
+  tape::Var second;
   bool has_penalty = false;
   NeuralBatch inner;
+  std::vector<tape::Var> kept;  // by a pass in segments
+};
+
+/// What a pass differentiates, `seed` times, and the losses that it stands for.
+struct NeuralEngine::Objective {
+  tape::Var value;
+  float seed = 1.0F;
+  double loss = 0.0;
+};
+
+/// What passes in segments need besides.
+struct NeuralEngine::Segments {
+  const SegmentedModel* model = nullptr;
+  std::vector<CutShape> cuts;
+  std::vector<std::unique_ptr<Worker>> workers;  // by local shard
+  std::unique_ptr<table::DenseSums> sums;
+
+  std::size_t most_floats() const;  // of a sum
 };
 
 }  // namespace spar::game

@@ -5,8 +5,24 @@
 #include "spar/base/error.hpp"
 #include "spar/tape/operations.hpp"
 
-/// The passes of one shard over its micro-batch.
+/// The passes of the shards over their micro-batches.
 namespace spar::game {
+
+void NeuralEngine::whole_passes(bool by_owner, bool dense) {
+  for_shards([&](int k, Worker& worker) {
+    clean_pass(k, worker);
+    if (adversary_) perturb_shard(k, worker);
+    if (adversary_ && !by_owner) second_pass(k, worker);
+    if (dense && !by_owner) dense_sums_->finish(k);
+  });
+  if (!by_owner) return;
+  perturb_tables();
+  for_shards([&](int k, Worker& worker) {
+    take_returned(k);
+    second_pass(k, worker);
+    if (dense) dense_sums_->finish(k);
+  });
+}
 
 // Without an adversary the penalty is part of this pass; with one its gradients wait, since the adversary must not see
 // them.
@@ -66,7 +82,7 @@ void NeuralEngine::put_dense(int shard, Worker& worker, PassKind kind) {
   const bool adds = kind == PassKind::perturbed || kind == PassKind::penalty;
   const bool rows_alone = setup_.model->inner_steps() > 0 && kind != PassKind::inner;
   float* const room = dense_sums_ ? dense_sums_->room(shard) : nullptr;
-  for (int k = 0; k < setup_.dense->count(); ++k) {
+  for (int k = 0; k < setup_.dense->trained(); ++k) {
     const table::DenseShape& shape = setup_.dense->shape(k);
     const tape::Matrix<float> value{setup_.dense->table(k).record(0), shape.rows, shape.columns,
                                     static_cast<int>(setup_.dense->stride(k)), nullptr};
@@ -81,9 +97,9 @@ void NeuralEngine::put_dense(int shard, Worker& worker, PassKind kind) {
   }
 }
 
-// The loss of the shard's micro-batch; the gradients of what the kind of pass follows go to the rooms of rows and of
-// dense parameters, or are added to what stands there.
-double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
+// Puts the shard's micro-batch on its tape. The gradients of what the kind of pass follows go to the rooms of rows and
+// of dense parameters, or are added to what stands there.
+void NeuralEngine::begin_pass(int shard, Worker& worker, PassKind kind) {
   const NeuralBatch& batch = batch_of(shard, set_of(step_));
   tape::Tape<float>& tape = worker.tape;
   tape.reset();
@@ -93,34 +109,44 @@ double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
   for (std::size_t t = 0; t < exchanges_.size(); ++t) worker.tables.push_back(put_rows(shard, worker, t, kind));
   for (const table::Table* table : staying_) worker.tables.push_back(put_own_rows(worker, batch, *table));
   put_dense(shard, worker, kind);
-  tape::Var penalty;
-  Pass<float> pass{.context = {tape, worker.dense}, .batch = batch, .tables = worker.tables};
+  worker.penalty = {};
+  worker.second = {};
+  Pass<float> pass{.context = {tape, worker.dense, states_}, .batch = batch, .tables = worker.tables};
   pass.context.training = !sink_.row;
   pass.context.noise = {setup_.seed, Purpose::dropout, static_cast<std::uint32_t>(epoch_),
                         static_cast<std::uint32_t>(step_), 0};
   pass.context.samples = batch.samples;
   pass.moment = moment();
   pass.share = 1.0 / setup_.layout.shards;
-  pass.penalty = &penalty;
-  tape::Var second;
-  if (!sink_.row) pass.second = &second;
+  pass.penalty = &worker.penalty;
+  if (!sink_.row) pass.second = &worker.second;
   pass.grams = gram_views_;
-  const tape::Var loss = setup_.model->loss(pass);
-  const double value = static_cast<double>(tape.value(loss).at(0, 0));
+  worker.pass.emplace(pass);
+}
+
+NeuralEngine::Objective NeuralEngine::objective_of(int shard, Worker& worker, PassKind kind, tape::Var loss) {
+  tape::Tape<float>& tape = worker.tape;
   const bool mean = setup_.model->reduction() == Reduction::mean && !sink_.row;
-  float seed = mean ? 1.0F / static_cast<float>(examples_of_step()) : 1.0F;
-  tape::Var objective = loss;
-  if (second.id >= 0) {
+  Objective objective{loss, mean ? 1.0F / static_cast<float>(examples_of_step()) : 1.0F,
+                      static_cast<double>(tape.value(loss).at(0, 0))};
+  if (worker.second.id >= 0) {
     SPAR_ASSERT(!adversary_);
-    perturbed_losses_[static_cast<std::size_t>(shard)] += static_cast<double>(tape.value(second).at(0, 0));
-    objective = tape::add(tape, objective, second);
+    perturbed_losses_[static_cast<std::size_t>(shard)] += static_cast<double>(tape.value(worker.second).at(0, 0));
+    objective.value = tape::add(tape, objective.value, worker.second);
   }
-  worker.has_penalty = penalty.id >= 0;
-  if (kind == PassKind::whole && worker.has_penalty) objective = tape::add(tape, objective, penalty);
-  if (kind == PassKind::perturbed) seed *= static_cast<float>(adversary_->weight);
-  if (kind == PassKind::penalty) objective = penalty;
-  tape.backward(objective, seed);
-  return value;
+  worker.has_penalty = worker.penalty.id >= 0;
+  if (kind == PassKind::whole && worker.has_penalty) objective.value = tape::add(tape, objective.value, worker.penalty);
+  if (kind == PassKind::perturbed) objective.seed *= static_cast<float>(adversary_->weight);
+  if (kind == PassKind::penalty) objective.value = worker.penalty;
+  return objective;
+}
+
+// The loss of the shard's micro-batch.
+double NeuralEngine::run_pass(int shard, Worker& worker, PassKind kind) {
+  begin_pass(shard, worker, kind);
+  const Objective objective = objective_of(shard, worker, kind, setup_.model->loss(*worker.pass));
+  worker.tape.backward(objective.value, objective.seed);
+  return objective.loss;
 }
 
 // The rows of users stand still and are those of now, so they are read where their owner has them.

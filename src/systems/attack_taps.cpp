@@ -81,7 +81,7 @@ std::vector<Tap> taps_of(const FactorModel& model) {
     }
   }
   Index rows = 0;
-  for (int k = 0; model.dense && k < model.dense->count(); ++k) {
+  for (int k = 0; model.dense && k < model.dense->trained(); ++k) {
     const table::Table& matrix = model.dense->table(k);
     taps.push_back({matrix.name(), &matrix, dense_number, rows, false, true});
     rows += matrix.rows();

@@ -16,6 +16,7 @@ namespace spar::systems {
 namespace {
 
 using tape::Var;
+using tape::layers::NormedMlp;
 
 /// The layers above the first, sixteen (or eight) items at a time; weights row by row as they stand in the model.
 class NcfScore final : public catalogue::PairFunction {
@@ -67,24 +68,56 @@ class NcfScore final : public catalogue::PairFunction {
   int widest_ = 1;
 };
 
-NcfScore::Layer copy_layer(const table::DenseParameters& dense, const std::string& name) {
+// One number for each unit of a layer.
+const float* units_of(const table::DenseParameters& dense, const std::string& name) {
+  return dense.table(dense.find(name)).record(0);
+}
+
+// A layer's norm with its running moments: what a unit's sum is multiplied by, and what is added.
+struct Norm {
+  const float* gain;
+  const float* offset;
+  const float* mean;
+  const float* variance;
+
+  Norm(const table::DenseParameters& dense, const std::string& layer)
+      : gain(units_of(dense, layer + ".norm.gain")),
+        offset(units_of(dense, layer + ".norm.offset")),
+        mean(units_of(dense, layer + ".norm.mean")),
+        variance(units_of(dense, layer + ".norm.variance")) {}
+
+  float factor(int k) const { return gain[k] / std::sqrt(variance[k] + static_cast<float>(NormedMlp::epsilon)); }
+  float constant(int k) const { return std::fma(-factor(k), mean[k], offset[k]); }
+};
+
+NcfScore::Layer copy_layer(const table::DenseParameters& dense, const std::string& name, bool normed) {
   const int weights = dense.find(name + ".weights");
-  const int bias = dense.find(name + ".bias");
   NcfScore::Layer layer{dense.shape(weights).rows, dense.shape(weights).columns, {}, {}};
   for (int r = 0; r < layer.in; ++r) {
     const float* row = dense.table(weights).record(r);
     layer.weights.insert(layer.weights.end(), row, row + layer.out);
   }
-  const float* row = dense.table(bias).record(0);
-  layer.bias.assign(row, row + layer.out);
+  if (!normed) {
+    const float* row = units_of(dense, name + ".bias");
+    layer.bias.assign(row, row + layer.out);
+    return layer;
+  }
+  const Norm norm(dense, name);
+  for (int k = 0; k < layer.out; ++k) {
+    layer.bias.push_back(norm.constant(k));
+    for (int r = 0; r < layer.in; ++r) layer.weights[static_cast<std::size_t>(r * layer.out + k)] *= norm.factor(k);
+  }
   return layer;
 }
 
 }  // namespace
 
-NcfModel::NcfModel(int product, const std::vector<int>& layers, int negatives)
+NcfModel::NcfModel(int product, const std::vector<int>& layers, int negatives, bool batch_norm)
     : product_(product), input_(layers.empty() ? 0 : layers.front()), widths_(layers), negatives_(negatives) {
-  if (!layers.empty()) {
+  if (batch_norm) {
+    SPAR_ASSERT(!layers.empty());
+    normed_.emplace(declarations_, "mlp", layers, tape::Activation::relu);
+  } else if (!layers.empty()) {
     tape::layers::MlpSettings settings;
     settings.last_activation = tape::Activation::relu;
     mlp_.emplace(declarations_, "mlp", layers, settings);
@@ -113,27 +146,86 @@ std::vector<std::string> NcfModel::taps() const {
   return taps;
 }
 
+// The product and the perceptron's input; none where the form lacks it.
 template <class T>
-Var NcfModel::build(const game::Pass<T>& pass) const {
+NcfModel::Parts NcfModel::parts_of(const game::Pass<T>& pass) const {
   tape::Tape<T>& tape = pass.tape();
   const Var user = pass.rows(0, 0);
   const Var item = pass.rows(1, 1);
-  std::vector<Var> joint;
+  Parts parts;
   if (product_ > 0)
-    joint.push_back(tape::multiply(tape, tape::slice_columns(tape, user, 0, product_),
-                                   tape::slice_columns(tape, item, 0, product_)));
-  if (mlp_) {
-    const Var both[] = {tape::slice_columns(tape, user, product_, input_ / 2),
-                        tape::slice_columns(tape, item, product_, input_ / 2)};
-    joint.push_back(mlp_->apply(pass.context, tape::concat_columns<T>(tape, both)));
+    parts.product = tape::multiply(tape, tape::slice_columns(tape, user, 0, product_),
+                                   tape::slice_columns(tape, item, 0, product_));
+  if (!has_perceptron()) return parts;
+  const Var both[] = {tape::slice_columns(tape, user, product_, input_ / 2),
+                      tape::slice_columns(tape, item, product_, input_ / 2)};
+  parts.input = tape::concat_columns<T>(tape, both);
+  return parts;
+}
+
+template <class T>
+Var NcfModel::loss_of(const game::Pass<T>& pass, Var product, Var perceptron) const {
+  tape::Tape<T>& tape = pass.tape();
+  Var last = product.id < 0 ? perceptron : product;
+  if (product.id >= 0 && perceptron.id >= 0) {
+    const Var joint[] = {product, perceptron};
+    last = tape::concat_columns<T>(tape, joint);
   }
-  const Var last = joint.size() == 1 ? joint.front() : tape::concat_columns<T>(tape, joint);
   const Var logits = output_->apply(pass.context, last);
   return tape::sum(tape, tape::bce_with_logits(tape, logits, pass.labels()));
 }
 
+template <class T>
+Var NcfModel::build(const game::Pass<T>& pass) const {
+  const Parts parts = parts_of(pass);
+  Var perceptron;
+  if (mlp_) perceptron = mlp_->apply(pass.context, parts.input);
+  if (normed_) perceptron = normed_->apply(pass.context, parts.input);
+  return loss_of(pass, parts.product, perceptron);
+}
+
+// Kept: the product, then of each layer x W and the cut behind it.
+template <class T>
+Var NcfModel::build_segment(const game::Pass<T>& pass, int segment, std::vector<Var>& kept) const {
+  Var x;
+  if (segment == 0) {
+    const Parts parts = parts_of(pass);
+    kept = {parts.product};
+    x = parts.input;
+  } else {
+    const std::size_t behind = kept.size();
+    x = normed_->finish(pass.context, segment - 1, kept[behind - 2], kept[behind - 1]);
+  }
+  if (segment == normed_->layers()) return loss_of(pass, kept.front(), x);
+  const Var product = normed_->product(pass.context, segment, x);
+  const Var sums = normed_->sums(pass.context, segment, product);
+  kept.insert(kept.end(), {product, sums});
+  return sums;
+}
+
 template Var NcfModel::build(const game::Pass<float>&) const;
 template Var NcfModel::build(const game::Pass<double>&) const;
+template Var NcfModel::build_segment(const game::Pass<float>&, int, std::vector<Var>&) const;
+template Var NcfModel::build_segment(const game::Pass<double>&, int, std::vector<Var>&) const;
+
+std::vector<game::CutShape> NcfModel::cuts() const {
+  std::vector<game::CutShape> shapes;
+  for (std::size_t k = 1; k < widths_.size(); ++k) shapes.push_back({3, widths_[k]});
+  return shapes;
+}
+
+void NcfModel::update_states(const game::Pass<float>& pass, std::span<const Var> kept) const {
+  for (int k = 0; k < normed_->layers(); ++k)
+    normed_->update(pass.context, k, kept[static_cast<std::size_t>(2 + 2 * k)]);
+}
+
+// Values and gradients: both sides' rows, their slices and their product; of each layer its input, x W, the norm and
+// the activation.
+std::int64_t NcfModel::bytes_per_entry() const {
+  std::int64_t floats = 2 * padded(user_columns()) + 3 * padded(product_) + 2 * padded(input_ / 2) + padded(input_);
+  for (std::size_t k = 1; k < widths_.size(); ++k) floats += 3 * padded(widths_[k]);
+  return (1 + negatives_) * 2 * static_cast<std::int64_t>(sizeof(float)) * floats;
+}
 
 // out += vector W[first_row ..], one chain a unit.
 void NcfModel::add_first_layer(const table::DenseParameters& dense, const float* vector, int first_row,
@@ -148,23 +240,34 @@ void NcfModel::add_first_layer(const table::DenseParameters& dense, const float*
 void NcfModel::represent_user(const table::DenseParameters& dense, const float* row, float* out) const {
   const auto& output = dense.table(output_weights_);
   for (int c = 0; c < product_; ++c) out[c] = row[c] * output.record(c)[0];
-  if (!mlp_) return;
-  std::copy_n(dense.table(first_bias_).record(0), first_layer(), out + product_);
+  if (!has_perceptron()) return;
+  if (!normed_) {
+    std::copy_n(dense.table(first_bias_).record(0), first_layer(), out + product_);
+    return add_first_layer(dense, row + product_, 0, out + product_);
+  }
+  std::fill_n(out + product_, first_layer(), 0.0F);
   add_first_layer(dense, row + product_, 0, out + product_);
+  const Norm norm(dense, "mlp.0");
+  for (int k = 0; k < first_layer(); ++k)
+    out[product_ + k] = std::fma(out[product_ + k], norm.factor(k), norm.constant(k));
 }
 
 void NcfModel::represent_item(const table::DenseParameters& dense, const float* row, float* out) const {
   std::copy_n(row, product_, out);
-  if (!mlp_) return;
+  if (!has_perceptron()) return;
   std::fill_n(out + product_, first_layer(), 0.0F);
   add_first_layer(dense, row + product_, input_ / 2, out + product_);
+  if (!normed_) return;
+  const Norm norm(dense, "mlp.0");
+  for (int k = 0; k < first_layer(); ++k) out[product_ + k] *= norm.factor(k);
 }
 
 std::unique_ptr<catalogue::PairFunction> NcfModel::pair_function(const table::DenseParameters& dense) const {
-  if (!mlp_) return nullptr;  // the bias of all pairs changes no ranking
+  if (!has_perceptron()) return nullptr;  // the bias of all pairs changes no ranking
   std::vector<NcfScore::Layer> layers;
-  for (std::size_t k = 1; k + 1 < widths_.size(); ++k) layers.push_back(copy_layer(dense, fmt::format("mlp.{}", k)));
-  return std::make_unique<NcfScore>(product_, first_layer(), std::move(layers), copy_layer(dense, "output"));
+  for (std::size_t k = 1; k + 1 < widths_.size(); ++k)
+    layers.push_back(copy_layer(dense, fmt::format("mlp.{}", k), normed_.has_value()));
+  return std::make_unique<NcfScore>(product_, first_layer(), std::move(layers), copy_layer(dense, "output", false));
 }
 
 std::vector<int> perceptron_layers(const Recipe& recipe) {

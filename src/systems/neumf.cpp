@@ -55,9 +55,10 @@ SystemInfo declare_gmf() {
 SystemInfo declare_mlp() {
   SystemInfo info =
       declare("mlp", "A perceptron over a user's and an item's vector, pointwise", "perceptron(user, item)");
-  info.settings.takes.push_back("network.layers");
+  info.settings.takes.insert(info.settings.takes.end(), {"network.layers", "network.batch_norm"});
   info.network = [](const Recipe& recipe) -> std::unique_ptr<game::NeuralModel> {
-    return std::make_unique<NcfModel>(0, perceptron_layers(recipe), negatives(recipe));
+    return std::make_unique<NcfModel>(0, perceptron_layers(recipe), negatives(recipe),
+                                      recipe.flag("network.batch_norm"));
   };
   return info;
 }
@@ -65,11 +66,11 @@ SystemInfo declare_mlp() {
 SystemInfo declare_neumf() {
   SystemInfo info = declare("neumf", "Neural matrix factorisation: gmf and mlp under one output, pointwise",
                             "weights . [user * item; perceptron(user, item)]");
-  info.settings.takes.insert(info.settings.takes.end(), {"model.dim", "network.layers"});
+  info.settings.takes.insert(info.settings.takes.end(), {"model.dim", "network.layers", "network.batch_norm"});
   info.settings.defaults.push_back({"model.dim", std::int64_t{8}, "NCF code"});
   info.network = [](const Recipe& recipe) -> std::unique_ptr<game::NeuralModel> {
     return std::make_unique<NcfModel>(static_cast<int>(recipe.integer("model.dim")), perceptron_layers(recipe),
-                                      negatives(recipe));
+                                      negatives(recipe), recipe.flag("network.batch_norm"));
   };
   return info;
 }

@@ -139,7 +139,8 @@ std::optional<std::string> identity_difference(const std::string& run, const std
   return fmt::format("{} is another experiment: choose another --run", run);
 }
 
-OpenRun open_run(const comm::Communicator& communicator, const std::string& directory, const std::string& which) {
+OpenRun open_run(const comm::Communicator& communicator, const std::string& directory, const std::string& which,
+                 int wanted_shards) {
   OpenRun run;
   run.paths.directory = directory;
   comm::agree(communicator, [&] {
@@ -159,7 +160,7 @@ OpenRun open_run(const comm::Communicator& communicator, const std::string& dire
       throw UserError(fmt::format("{}: {} has changed since the training (content {}, then {})", directory,
                                   run.record.data_path, run.header.content, run.record.data_content));
     }
-    const int shards = resolve_shards(run.recipe);
+    const int shards = wanted_shards > 0 ? wanted_shards : resolve_shards(run.recipe);
     if (communicator.size() > shards)
       throw UserError(fmt::format("{} has {} shard{}, so at most {} rank{} can open it, not {}: start fewer", directory,
                                   shards, shards == 1 ? "" : "s", shards, shards == 1 ? "" : "s", communicator.size()));

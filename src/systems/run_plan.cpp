@@ -9,6 +9,7 @@
 
 #include "spar/base/error.hpp"
 #include "spar/catalogue/wide_output.hpp"
+#include "spar/game/segmented_model.hpp"
 #include "spar/systems/factor_model.hpp"
 
 namespace spar::systems {
@@ -63,6 +64,11 @@ void add_network(RunPlan& plan, const game::NeuralModel& network, const Recipe& 
     plan.buffers += bytes * (rank_shards + 1);
     plan.checkpoint += std::int64_t{4} * parameter.rows * parameter.columns * state;
   }
+  // All tapes of a rank are alive at once where passes have cuts.
+  if (network.segmented() != nullptr)
+    plan.buffers += network.segmented()->bytes_per_entry() * triples_per_shard * rank_shards;
+  for (const auto& moments : network.declarations().states())
+    plan.tables += std::int64_t{4} * moments.rows * padded(moments.columns);
   for (const game::FrozenTable& frozen : network.frozen()) {
     const std::int64_t row = std::int64_t{4} * padded(frozen.columns);
     if (frozen.stays_with_owner) {

@@ -11,9 +11,13 @@ namespace spar::table {
 DenseParameters::DenseParameters(const std::vector<DenseShape>& shapes, const ShardLayout& layout, int rank,
                                  const optim::OptimizerSettings& optimizer)
     : layout_(layout), rank_(rank), shapes_(shapes) {
+  const optim::OptimizerSettings none{.rule = optim::Rule::sgd};
   for (const DenseShape& shape : shapes) {
     tables_.emplace_back("dense." + shape.name, shape.rows, ShardLayout{1, 1}, 0, RowShape{shape.columns, false, 0},
-                         optimizer);
+                         shape.is_state ? none : optimizer);
+    if (shape.is_state) continue;
+    SPAR_ASSERT(trained_ + 1 == count());
+    ++trained_;
     offsets_.push_back(floats_);
     floats_ += static_cast<std::size_t>(shape.rows) * static_cast<std::size_t>(padded(shape.columns));
   }
@@ -31,7 +35,7 @@ void DenseParameters::initialize(std::uint64_t seed, std::uint32_t first_table) 
 }
 
 void DenseParameters::reset_state(const optim::OptimizerSettings& optimizer) {
-  for (Table& table : tables_) table.reset_state(optimizer);
+  for (int k = 0; k < trained(); ++k) table(k).reset_state(optimizer);
 }
 
 int DenseParameters::find(const std::string& name) const {
@@ -42,13 +46,13 @@ int DenseParameters::find(const std::string& name) const {
 }
 
 void DenseParameters::for_rows(const float* gradient, const std::function<void(Table&, Index, const float*)>& visit) {
-  for (int k = 0; k < count(); ++k) {
+  for (int k = 0; k < trained(); ++k) {
     for (Index r = 0; r < shape(k).rows; ++r) visit(table(k), r, gradient + offset(k) + r * table(k).shape().width());
   }
 }
 
 void DenseParameters::update(const optim::Updater& updater, const float* gradient) {
-  for (int k = 0; k < count(); ++k) {
+  for (int k = 0; k < trained(); ++k) {
     Table& matrix = table(k);
     const int width = matrix.shape().width();
     const float* rows = gradient + offset(k);

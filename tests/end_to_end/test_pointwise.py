@@ -7,7 +7,8 @@ import h5py
 import numpy
 from trainings import PATIENCE, Scratch, done, lines_so_far, run, settings
 
-FORM = {"mf": settings(model__dim=21), "fncf": settings(network__layers="[18,7,5]")}
+NORMED = settings(network__batch_norm="true", network__layers="[10,7,5]")
+FORM = {"mf": settings(model__dim=21), "fncf": settings(network__layers="[18,7,5]"), "mlp": NORMED, "neumf": [*NORMED, *settings(model__dim=5)]}
 BATCH = settings(train__batch_size=300)
 LAUNCHES = ((0, 1), (1, 2), (2, 1), (3, 2), (4, 1))
 
@@ -48,6 +49,14 @@ class Pointwise(Scratch):
         self.launched("fncf", "plain", [*FORM["fncf"], *BATCH, *settings(train__epochs=2)])
         self.launched("fncf", "student", [*self.student(teacher__hint_epochs=1), *BATCH, *settings(train__epochs=4)])
 
+    def test_normed_networks_train_to_the_same_bits_on_every_launch(self):
+        for system in ("mlp", "neumf"):
+            self.launched(system, system, [*FORM[system], *BATCH, *settings(train__epochs=2)])
+        with h5py.File(self.newest("mlp-0-1") / "index.h5") as file:
+            variance = file["tables/dense.mlp.0.norm.variance/vector"][:]
+        self.assertEqual(variance.shape, (1, 7))
+        self.assertTrue((variance > 0).all() and (variance != 1).all())
+
     def test_negatives_by_popularity_are_the_same_bits_on_every_launch_and_other_than_uniform_ones(self):
         law = settings(sampling__negatives="popularity", sampling__power=0.5, train__epochs=2)
         for system, form in (("bpr-mf", settings(model__dim=9)), ("mf", FORM["mf"])):
@@ -61,7 +70,7 @@ class Pointwise(Scratch):
         self.assertIn("cdae draws its negatives uniformly", result.stderr)
 
     def test_a_run_stopped_inside_an_epoch_goes_on_to_the_same_bits_on_another_count(self):
-        for system, form in (("mf", FORM["mf"]), ("fncf", self.student(teacher__hint_epochs=1))):
+        for system, form in (("mf", FORM["mf"]), ("fncf", self.student(teacher__hint_epochs=1)), ("neumf", FORM["neumf"])):
             with self.subTest(system=system):
                 name = f"stopped-{system}"
                 steps = [*form, *settings(train__batch_size=25, evaluate__every_epochs=0)]

@@ -41,6 +41,8 @@ struct JudgeOptions : WorkOptions {
 struct EvaluateOptions : JudgeOptions {
   std::string ties;      ///< empty: the recipe's
   std::string protocol;  ///< empty: the recipe's
+  std::string retrieve;  ///< the run that chooses the candidates; empty: all items are
+  std::int64_t candidates = 100;  ///< of each user, with `retrieve`
   std::string group;     ///< empty, or "seed": runs that differ in the seed only are one row, with mean and spread
   bool per_user = false;
 };
@@ -77,6 +79,8 @@ struct RecommendOptions : WorkOptions {
   std::vector<std::string> items;  ///< of systems that rank tags: with each of the users, a post
   std::string posts;               ///< a file with a user and an item a line
   std::int64_t top = 10;
+  std::string retrieve;           ///< the run that chooses the candidates; empty: all items are
+  std::int64_t candidates = 100;  ///< of each user, with `retrieve`
   std::string format = "tsv";  ///< tsv | jsonl
   std::string checkpoint = "best";
 };

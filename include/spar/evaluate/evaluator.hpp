@@ -17,7 +17,7 @@
 namespace spar::evaluate {
 
 enum class Ties { by_id, pessimistic, optimistic, mean };
-enum class Protocol { full, sampled };
+enum class Protocol { full, sampled, reranked };
 
 struct EvaluationOptions {
   std::vector<std::int64_t> cutoffs{10, 50, 100};
@@ -26,8 +26,9 @@ struct EvaluationOptions {
   std::vector<std::string> metrics{"hr", "ndcg", "precision", "recall", "map", "mrr"};
   Ties ties = Ties::by_id;
   Protocol protocol = Protocol::full;
-  bool cold_items = true;  ///< items never seen in training stay candidates
-  bool per_user = false;   ///< keep every user's values
+  std::int64_t retrieved = 0;  ///< Protocol::reranked: candidates of each user; at least the greatest cut-off
+  bool cold_items = true;      ///< items never seen in training stay candidates
+  bool per_user = false;       ///< keep every user's values
 };
 
 /// What is scored: this rank's users and items (whole blocks of shards). Any table may stand in the place of the users,
@@ -60,6 +61,7 @@ struct EvaluationLists {
   std::vector<const data::UserLists*> masked;   ///< never candidates: training; when testing also validation
   const data::UserLists* fold_in = nullptr;     ///< what is told of users held out of training; among `masked`, too
   const data::UserLists* candidates = nullptr;  ///< Protocol::sampled: the fixed negatives
+  const Scorer* retriever = nullptr;            ///< Protocol::reranked: whose best items are the candidates
   const std::vector<std::uint8_t>* seen_items =
       nullptr;  ///< this rank's items: 1 where training has the item (for cold_items = false, rmse and mae)
   std::optional<RatingScale> scale{};  ///< for rmse and mae, which need the ratings of the targets and seen_items
@@ -97,10 +99,16 @@ struct EvaluationResult {
   std::vector<double> user_values;             ///< per_user: user_rows.size() x names.size()
 };
 
+/// What the names of metrics begin with: "", "sampled-", "reranked@100-".
+std::string protocol_prefix(const EvaluationOptions& options);
+
 /// Evaluates. Collective. `shards` fixes the sums; memory beyond the inputs is bounded by evaluation_bytes(). With
-/// Protocol::sampled every metric's name begins with "sampled-". All ranks throw the same Error: of code diverged where
-/// a score is not finite (the sentence names user and item), of code usage for wrong options (MetricColumns), missing
-/// candidates, or when no chosen user has a target.
+/// Protocol::sampled every metric's name begins with "sampled-". With Protocol::reranked (retrieve, then re-rank) the
+/// candidates of a user are the `retrieved` best items by the retriever, whose rows lie as the scorer's do; a target
+/// that is not among them is missed, and with as many candidates as items the values are those of the full ranking, bit
+/// for bit. All ranks throw the same Error: of code diverged where a score is not finite (the sentence names user and
+/// item), of code usage for wrong options (MetricColumns), missing candidates, a metric that needs whole rankings of
+/// Protocol::reranked, or when no chosen user has a target.
 EvaluationResult evaluate(const comm::Communicator& communicator, int shards, const Scorer& scorer,
                           const EvaluationLists& lists, const EvaluationOptions& options);
 
@@ -118,5 +126,11 @@ struct Recommendation {
 /// items with 0 are left out too. Collective; fails as evaluate() does.
 std::vector<std::vector<Recommendation>> recommend(const comm::Communicator& communicator, const Scorer& scorer,
                                                    const EvaluationLists& lists, int top);
+
+/// The same lists when only the `retrieved` (>= top) best items of each user by lists.retriever are candidates, scored
+/// and ordered by `scorer`. `shards`: those that users and items lie by. Collective.
+std::vector<std::vector<Recommendation>> recommend_reranked(const comm::Communicator& communicator, int shards,
+                                                            const Scorer& scorer, const EvaluationLists& lists,
+                                                            int retrieved, int top);
 
 }  // namespace spar::evaluate

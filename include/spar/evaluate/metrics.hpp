@@ -44,8 +44,8 @@ class MetricColumns {
   /// UserError, one sentence: an unknown metric, a metric or a cut-off given twice, a cut-off below 1, none at all.
   explicit MetricColumns(const EvaluationOptions& options);
 
-  /// "ndcg@10", "auc"; with Protocol::sampled "sampled-ndcg@10": its figures must never stand beside those of a full
-  /// ranking.
+  /// "ndcg@10", "auc"; with Protocol::sampled "sampled-ndcg@10", with Protocol::reranked "reranked@100-ndcg@10": its
+  /// figures must never stand beside those of a full ranking.
   const std::vector<std::string>& names() const { return names_; }
   std::size_t count() const { return names_.size(); }
   bool needs_auc() const { return needs_auc_; }

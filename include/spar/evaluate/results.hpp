@@ -25,7 +25,8 @@ struct RunResult {
   std::int64_t epoch = 0;
   std::string selected_by;  ///< "ndcg@100"; empty where the checkpoint was not selected
   std::string selected_on;  ///< validation | test
-  std::string protocol;     ///< full | sampled
+  std::string protocol;     ///< full | sampled | reranked@N
+  std::string retriever{};  ///< the run whose N best items of each user were re-ranked; empty: no such protocol
   std::string ties;         ///< by_id | pessimistic | optimistic | mean
   bool cold_items = true;
   std::int64_t sampled_users = 0;  ///< at most so many users judged, a fixed sample; 0: all
@@ -35,7 +36,8 @@ struct RunResult {
   std::string label() const;  ///< the last part of the directory's name
   std::string statement()
       const;  ///< "test, 943 users (0 skipped), full ranking, best checkpoint by validation ndcg@100"
-  std::string file_name() const;  ///< "evaluate-test-best.json"; "-sampled" and "-N-users" where it is not the usual
+  std::string file_name()
+      const;  ///< "evaluate-test-best.json"; "-sampled", "-reranked-N" and "-N-users" where it is not the usual
 };
 
 /// The difference of two runs, metric by metric, tested over the users of both.

@@ -47,8 +47,10 @@ struct NeuralSetup {
 
 /// A step over b examples a shard moves what its tape's operations move, plus: each distinct row read where it lies and
 /// its gradient written once; across ranks 8 bytes of ids and slots and 2 rows a distinct row of others, and twice the
-/// dense parameters. Frozen rows are pulled only. With an adversary of scope batch on the rows of tables, these tables'
-/// gradients are pushed twice and a perturbation comes back for each distinct row; frozen ones are pushed once.
+/// dense parameters. Frozen rows are pulled only. A model with cuts (game::SegmentedModel) keeps the tapes of all of
+/// the rank's shards at once and moves each of its sums twice a pass. With an adversary of scope batch on the rows of
+/// tables, these tables' gradients are pushed twice and a perturbation comes back for each distinct row; frozen ones
+/// are pushed once.
 class NeuralEngine final : public Engine {
  public:
   explicit NeuralEngine(const NeuralSetup& setup);
@@ -84,6 +86,8 @@ class NeuralEngine final : public Engine {
   struct Worker;
   struct Perturbed;
   struct Perturbations;
+  struct Segments;
+  struct Objective;
   enum class PassKind { whole, clean, perturbed, penalty, inner };
   static constexpr int sets = table::RowExchange::sets;
   static int set_of(std::int64_t step) { return static_cast<int>(step % sets); }
@@ -116,6 +120,12 @@ class NeuralEngine final : public Engine {
   void clean_pass(int shard, Worker& worker);
   void second_pass(int shard, Worker& worker);
   double run_pass(int shard, Worker& worker, PassKind kind);
+  void begin_pass(int shard, Worker& worker, PassKind kind);
+  Objective objective_of(int shard, Worker& worker, PassKind kind, tape::Var loss);
+  void whole_passes(bool by_owner, bool dense);
+  void passes_in_segments(bool by_owner);
+  void run_segments(PassKind kind);
+  void make_segments();
   tape::Var put_rows(int shard, Worker& worker, std::size_t t, PassKind kind);
   void put_dense(int shard, Worker& worker, PassKind kind);
   tape::Var put_own_rows(Worker& worker, const NeuralBatch& batch, const table::Table& table) const;
@@ -163,6 +173,8 @@ class NeuralEngine final : public Engine {
   std::vector<Gram> grams_;
   std::vector<std::unique_ptr<table::DenseSums>> gram_sums_;
   std::vector<tape::Matrix<float>> gram_views_;
+  std::vector<tape::Matrix<float>> states_;       // of the dense parameters
+  std::unique_ptr<Segments> segments_;            // nullptr: the model has no cuts
   std::vector<std::vector<std::uint8_t>> moved_;  // dense Adam, by table: rows that the step has touched
   std::int64_t epoch_ = 0;
   std::int64_t step_ = 0;

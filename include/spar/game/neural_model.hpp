@@ -109,6 +109,8 @@ class DescribedModel {
   virtual tape::Var pair_scores(const Pass<float>& pass) const = 0;
 };
 
+class SegmentedModel;
+
 class NeuralModel {
  public:
   virtual ~NeuralModel() = default;
@@ -182,6 +184,8 @@ class NeuralModel {
   }
   /// How histories stand for users, nullptr where rows do.
   virtual const HistoryModel* histories() const { return nullptr; }
+  /// The segments of its training passes, nullptr where a shard's loss needs no sums over all shards.
+  virtual const SegmentedModel* segmented() const { return nullptr; }
   /// What describes items, nullptr where ids alone do.
   virtual const DescribedModel* described() const { return nullptr; }
   /// The score of two of them where it is no inner product; nullptr where it is.

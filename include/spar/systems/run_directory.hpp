@@ -69,7 +69,9 @@ struct OpenRun {
 
 /// Opens DIR at its best or last checkpoint and loads this rank's share; collective. UserError: not a run directory, no
 /// checkpoint yet, data set moved or changed.
-OpenRun open_run(const comm::Communicator& communicator, const std::string& directory, const std::string& which);
+/// `shards`: its rows are dealt out as a run of so many shards deals them; 0: as its own.
+OpenRun open_run(const comm::Communicator& communicator, const std::string& directory, const std::string& which,
+                 int shards = 0);
 
 /// The lists of this rank's users: training, and what a split masks and looks for.
 struct RunLists {

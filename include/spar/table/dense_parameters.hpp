@@ -18,6 +18,7 @@ struct DenseShape {
   int columns = 0;
   std::string law = "constant";  ///< "truncated_normal", "normal", "uniform" (Table::initialize), or "constant"
   double deviation = 0.0;        ///< of the law; "constant": the value itself
+  bool is_state = false;         ///< no optimiser moves it and it has no gradient (running moments); behind all others
 };
 
 /// Replicated parameters. Each matrix is held as a whole Table, its rows with their optimiser state beside them, so
@@ -33,6 +34,8 @@ class DenseParameters {
   void reset_state(const optim::OptimizerSettings& optimizer);
 
   int count() const { return static_cast<int>(tables_.size()); }
+  /// How many of them, the first ones, an optimiser moves; the others are states.
+  int trained() const { return trained_; }
   /// The number of the matrix of that name; a Bug where there is none.
   int find(const std::string& name) const;
   Table& table(int k) { return tables_[static_cast<std::size_t>(k)]; }
@@ -41,10 +44,10 @@ class DenseParameters {
   /// Floats from one row to the next of the values.
   Index stride(int k) const { return table(k).shape().record(); }
 
-  /// A gradient of all matrices: matrix k from offset(k) on, rows of padded columns, one behind the other.
+  /// A gradient of all trained matrices: matrix k from offset(k) on, rows of padded columns, one behind the other.
   std::size_t gradient_floats() const { return floats_; }
   std::size_t offset(int k) const { return offsets_[static_cast<std::size_t>(k)]; }
-  /// visit(matrix, row, the row of `gradient`) for every row of every matrix.
+  /// visit(matrix, row, the row of `gradient`) for every row of every trained matrix.
   void for_rows(const float* gradient,
                 const std::function<void(Table& matrix, Index row, const float* row_gradient)>& visit);
   /// Applies a gradient that is the same on every rank.
@@ -62,6 +65,7 @@ class DenseParameters {
   std::vector<Table> tables_;
   std::vector<std::size_t> offsets_;
   std::size_t floats_ = 0;
+  int trained_ = 0;
 };
 
 }  // namespace spar::table
