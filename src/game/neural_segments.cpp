@@ -20,6 +20,13 @@ void copy_to(const tape::Matrix<float>& from, float* room) {
   }
 }
 
+// body(k, worker) for the tape of each of the rank's shards.
+template <class Workers, class Body>
+void for_each_tape(Workers& workers, double& seconds, Body&& body) {
+  Stopwatch watch(seconds);
+  parallel_for(static_cast<int>(workers.size()), [&](int k) { body(k, *workers[static_cast<std::size_t>(k)]); });
+}
+
 }  // namespace
 
 std::size_t NeuralEngine::Segments::most_floats() const {
@@ -42,10 +49,7 @@ void NeuralEngine::make_segments() {
 // The passes of a step over all shards. Dense gradients are complete with the last of them.
 void NeuralEngine::passes_in_segments(bool by_owner) {
   auto& workers = segments_->workers;
-  const auto for_all = [&](auto&& body) {
-    Stopwatch watch(seconds_.compute);
-    parallel_for(static_cast<int>(workers.size()), [&](int k) { body(k, *workers[static_cast<std::size_t>(k)]); });
-  };
+  const auto for_all = [&](auto&& body) { for_each_tape(workers, seconds_.compute, body); };
   for_all([&](int k, Worker&) { perturbations_[static_cast<std::size_t>(k)]->all.clear(); });
   run_segments(adversary_ ? PassKind::clean : PassKind::whole);
   if (adversary_) {
@@ -66,10 +70,7 @@ void NeuralEngine::run_segments(PassKind kind) {
   Segments& parts = *segments_;
   auto& workers = parts.workers;
   const int last = static_cast<int>(parts.cuts.size());
-  const auto for_all = [&](auto&& body) {
-    Stopwatch watch(seconds_.compute);
-    parallel_for(static_cast<int>(workers.size()), [&](int k) { body(k, *workers[static_cast<std::size_t>(k)]); });
-  };
+  const auto for_all = [&](auto&& body) { for_each_tape(workers, seconds_.compute, body); };
   // The shards' parts of a sum, of values or of gradients, along the tree.
   const auto total_of = [&](int cut, CutOf part) {
     for_all([&](int k, Worker& worker) {

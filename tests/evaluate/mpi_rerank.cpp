@@ -174,15 +174,14 @@ BOOST_AUTO_TEST_CASE(lists_hold_the_first_stages_best_in_the_order_of_the_second
 BOOST_AUTO_TEST_CASE(what_candidates_cannot_tell_is_refused_in_one_sentence) {
   const Case c(600, 0, 8);
   const auto says = [](const std::string& text) {
-    return [text](const UserError& error) { return std::string(error.what()).find(text) != std::string::npos; };
+    return [text](const Error& error) { return std::string(error.what()).find(text) != std::string::npos; };
   };
-  BOOST_CHECK_EXCEPTION(c.judge(options_of({10, 50}, 49)), UserError,
-                        says("49 candidates cannot fill lists of 50 places"));
+  BOOST_CHECK_EXCEPTION(c.judge(options_of({10, 50}, 49)), Error, says("49 candidates cannot fill lists of 50 places"));
   EvaluationOptions whole = options_of({10}, 50);
   whole.metrics.emplace_back("auc");
-  BOOST_CHECK_EXCEPTION(c.judge(whole), UserError, says("auc, rmse and mae judge whole rankings"));
+  BOOST_CHECK_EXCEPTION(c.judge(whole), Error, says("auc, rmse and mae judge whole rankings"));
   BOOST_CHECK_EXCEPTION(evaluate::recommend_reranked(world_ranks(), c.shards, c.ranked.scorer, c.ranked.lists, 9, 10),
-                        UserError, says("9 candidates cannot fill lists of 10 items"));
+                        Error, says("9 candidates cannot fill lists of 10 items"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

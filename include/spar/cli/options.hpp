@@ -39,11 +39,11 @@ struct JudgeOptions : WorkOptions {
 };
 
 struct EvaluateOptions : JudgeOptions {
-  std::string ties;      ///< empty: the recipe's
-  std::string protocol;  ///< empty: the recipe's
-  std::string retrieve;  ///< the run that chooses the candidates; empty: all items are
+  std::string ties;               ///< empty: the recipe's
+  std::string protocol;           ///< empty: the recipe's
+  std::string retrieve;           ///< the run that chooses the candidates; empty: all items are
   std::int64_t candidates = 100;  ///< of each user, with `retrieve`
-  std::string group;     ///< empty, or "seed": runs that differ in the seed only are one row, with mean and spread
+  std::string group;  ///< empty, or "seed": runs that differ in the seed only are one row, with mean and spread
   bool per_user = false;
 };
 
@@ -81,7 +81,7 @@ struct RecommendOptions : WorkOptions {
   std::int64_t top = 10;
   std::string retrieve;           ///< the run that chooses the candidates; empty: all items are
   std::int64_t candidates = 100;  ///< of each user, with `retrieve`
-  std::string format = "tsv";  ///< tsv | jsonl
+  std::string format = "tsv";     ///< tsv | jsonl
   std::string checkpoint = "best";
 };
 
