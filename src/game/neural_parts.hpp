@@ -29,6 +29,7 @@ struct NeuralEngine::Worker {
   std::vector<tape::Var> dense;
   bool has_penalty = false;
   NeuralBatch inner;
+  NeuralBatch pairs;  // a negative's candidates, each with what asks
 };
 
 }  // namespace spar::game

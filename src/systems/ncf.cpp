@@ -114,7 +114,7 @@ std::vector<std::string> NcfModel::taps() const {
 }
 
 template <class T>
-Var NcfModel::build(const game::Pass<T>& pass) const {
+Var NcfModel::logits(const game::Pass<T>& pass) const {
   tape::Tape<T>& tape = pass.tape();
   const Var user = pass.rows(0, 0);
   const Var item = pass.rows(1, 1);
@@ -128,8 +128,14 @@ Var NcfModel::build(const game::Pass<T>& pass) const {
     joint.push_back(mlp_->apply(pass.context, tape::concat_columns<T>(tape, both)));
   }
   const Var last = joint.size() == 1 ? joint.front() : tape::concat_columns<T>(tape, joint);
-  const Var logits = output_->apply(pass.context, last);
-  return tape::sum(tape, tape::bce_with_logits(tape, logits, pass.labels()));
+  return output_->apply(pass.context, last);
+}
+
+template Var NcfModel::logits(const game::Pass<float>&) const;
+
+template <class T>
+Var NcfModel::build(const game::Pass<T>& pass) const {
+  return tape::sum(pass.tape(), tape::bce_with_logits(pass.tape(), logits(pass), pass.labels()));
 }
 
 template Var NcfModel::build(const game::Pass<float>&) const;

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "spar/comm/communicator.hpp"
@@ -84,7 +85,7 @@ class NeuralEngine final : public Engine {
   struct Worker;
   struct Perturbed;
   struct Perturbations;
-  enum class PassKind { whole, clean, perturbed, penalty, inner };
+  enum class PassKind { whole, clean, perturbed, penalty, inner, scores };
   static constexpr int sets = table::RowExchange::sets;
   static int set_of(std::int64_t step) { return static_cast<int>(step % sets); }
 
@@ -119,6 +120,9 @@ class NeuralEngine final : public Engine {
   tape::Var put_rows(int shard, Worker& worker, std::size_t t, PassKind kind);
   void put_dense(int shard, Worker& worker, PassKind kind);
   tape::Var put_own_rows(Worker& worker, const NeuralBatch& batch, const table::Table& table) const;
+  bool has_candidates() const { return setup_.law && setup_.law->options().candidates > 1; }
+  void choose_negatives();
+  void choose_negatives(int shard, Worker& worker);
   void inner_steps();
   void inner_pass(int shard, Worker& worker, int inner);
   Moment moment() const { return {epoch_, step_, steps_}; }
@@ -132,6 +136,10 @@ class NeuralEngine final : public Engine {
   void begin_updates();
   void sum_gradients();
   void sum_dense_gradients();
+  void list_moving_rows();
+  void add_row_penalty();
+  void add_resting_squares(std::size_t t, const std::vector<std::pair<Index, int>>& moving,
+                           std::vector<double>& by_shard) const;
   double dense_square() const;
   float clip_factor(bool dense_alone) const;
   void apply(float factor);
@@ -163,7 +171,9 @@ class NeuralEngine final : public Engine {
   std::vector<Gram> grams_;
   std::vector<std::unique_ptr<table::DenseSums>> gram_sums_;
   std::vector<tape::Matrix<float>> gram_views_;
-  std::vector<std::vector<std::uint8_t>> moved_;  // dense Adam, by table: rows that the step has touched
+  RowPenalty penalty_;                            // that the owners add
+  std::vector<std::vector<int>> moving_;          // by table: the touched rows that the step moves
+  std::vector<std::vector<std::uint8_t>> moved_;  // by table: the same as marks, where the others move, too
   std::int64_t epoch_ = 0;
   std::int64_t step_ = 0;
   std::int64_t step_count_ = 0;
