@@ -158,8 +158,10 @@ std::vector<Setting> update_settings() {
       {.key = "objective.l2_form",
        .kind = SettingKind::text,
        .fallback = std::string("occurrence"),
-       .choices = {"occurrence", "batch_mean"},
-       .sentence = "Each occurrence of a row adds its norm, or their mean does",
+       .choices = {"occurrence", "batch_mean", "distinct", "table"},
+       .sentence =
+           "What adds its norm in a step: each occurrence of a row, or their mean; each row once, however often "
+           "it occurs; or all rows of the tables, which are then all read and written in every step",
        .origin = "own choice"},
       {.key = "optimizer.name",
        .kind = SettingKind::text,

@@ -1,6 +1,7 @@
 #include "spar/data/item_law.hpp"
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "spar/base/error.hpp"
@@ -8,7 +9,10 @@
 
 namespace spar::data {
 
-ItemLaw::ItemLaw(std::span<const std::uint32_t> counts, double power) {
+ItemLaw::ItemLaw(Index items, LawOptions options) : drawable_(items), options_(std::move(options)) {}
+
+ItemLaw::ItemLaw(std::span<const std::uint32_t> counts, double power, LawOptions options)
+    : options_(std::move(options)) {
   const std::size_t n = counts.size();
   SPAR_ASSERT(power > 0.0 && n < (std::size_t{1} << 32));
   std::vector<double> share(n);
@@ -46,6 +50,7 @@ ItemLaw::ItemLaw(std::span<const std::uint32_t> counts, double power) {
 }
 
 ItemId ItemLaw::item(std::uint64_t word) const {
+  if (entries_.empty()) return static_cast<ItemId>(bounded(word, static_cast<std::uint64_t>(drawable_)));
   const Word128 product = static_cast<Word128>(word) * entries_.size();
   const auto at = static_cast<std::size_t>(product >> 64);
   const auto rest = static_cast<std::uint32_t>(static_cast<std::uint64_t>(product) >> 32);

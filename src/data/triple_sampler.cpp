@@ -148,13 +148,13 @@ bool TripleSampler::owns(Index user, ItemId item) const {
 
 bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const {
   const Index drawable = law_ != nullptr ? law_->drawable() : total_items_;
-  if (static_cast<Index>(lists_->of(user).size()) >= drawable) return false;
+  if (rejects_ && static_cast<Index>(lists_->of(user).size()) >= drawable) return false;
   for (std::uint32_t attempt = 0;; ++attempt) {
     const auto block = negative_stream_.block(place, (static_cast<std::uint32_t>(shard_) << 20) | attempt,
                                               static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
     for (int half = 0; half < 2; ++half) {
       item = item_of(word64(block, half));
-      if (!has(user, item)) return true;
+      if (!rejects_ || !has(user, item)) return true;
     }
   }
 }
@@ -243,7 +243,7 @@ void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& ba
     const Positive positive = order_[static_cast<std::size_t>(e)];
     const Index user = first_user_ + positive.user;
     ItemId negative = drawn[place % 16];
-    if (has(user, negative) && !draw_negative(user, step, place, negative)) {
+    if (rejects_ && has(user, negative) && !draw_negative(user, step, place, negative)) {
       ++skipped_;
       continue;
     }

@@ -17,6 +17,9 @@ inline void reset(NeuralBatch& batch, std::size_t tables, std::size_t roles) {
   batch.labels.clear();
   batch.samples.clear();
   batch.examples = 0;
+  batch.contest.each = 1;
+  batch.contest.examples.clear();
+  batch.contest.slots.clear();
 }
 
 }  // namespace spar::game

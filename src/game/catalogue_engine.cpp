@@ -5,6 +5,7 @@
 
 #include "catalogue_parts.hpp"
 #include "rates.hpp"
+#include "square.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -92,14 +93,19 @@ void CatalogueEngine::begin_stage(const Stage& stage) {
   perturbs_decoder_ = has(decoder_tap) && setup_.decoder_weight != 0.0;
   if (!perturbs_encoder_ && !perturbs_decoder_) return;
   adversary_.begin(adversary);
-  const table::Table& decoder = *setup_.tables.decoder;
-  if (setup_.model.cells == LossCells::all)
-    decoder_gradients_.require(static_cast<std::size_t>(decoder.rows() * decoder.shape().width()));
+  hold_gradients();
 }
 
 void CatalogueEngine::use_optimizer(const optim::OptimizerSettings& settings, std::int64_t step_count) {
   updater_ = std::make_unique<optim::Updater>(settings);
   step_count_ = step_count;
+  if (setup_.clip_norm > 0.0) hold_gradients();
+}
+
+void CatalogueEngine::hold_gradients() {
+  const table::Table& decoder = *setup_.tables.decoder;
+  if (setup_.model.cells == LossCells::all)
+    decoder_gradients_.require(static_cast<std::size_t>(decoder.rows() * decoder.shape().width()));
 }
 
 std::string CatalogueEngine::second_loss_name() const {
@@ -188,6 +194,15 @@ void CatalogueEngine::update_row(table::Table& table, Index local_row, const flo
       store_lanes(sum + c, lane_fma(factor, load_lanes(record + c), load_lanes(sum + c)));
     gradient = sum;
   }
+  if (measures_) {
+    const int shard = table.partition().part_of(table.first_row() + local_row);
+    squares_[static_cast<std::size_t>(shard - shard_of(0))] += square_of(gradient, static_cast<std::size_t>(width));
+    return;
+  }
+  if (clip_factor_ != 1.0F) {
+    for (int c = 0; c < width; c += lanes) store_lanes(sum + c, clip_factor_ * load_lanes(gradient + c));
+    gradient = sum;
+  }
   updater_->update(record, gradient, width, width);
 }
 
@@ -207,6 +222,17 @@ void CatalogueEngine::apply() {
   // Sums of dense gradients travel while the wide layers are moved.
   for (int k = 0; k < static_cast<int>(shards_.size()); ++k) dense_sums_->finish(k);
   dense_sums_->send();
+  if (setup_.clip_norm <= 0.0 || sink_.row) {
+    apply_rows();
+    return apply_dense(sum_dense());
+  }
+  float* const total = sum_dense();
+  clip(total);
+  apply_rows();
+  apply_dense(total);
+}
+
+void CatalogueEngine::apply_rows() {
   {
     Stopwatch watch(seconds_.compute);
     const bool few_cells = setup_.model.cells != LossCells::all;
@@ -215,7 +241,7 @@ void CatalogueEngine::apply() {
       apply_table(*setup_.tables.encoder, k, shard.encoder);
       table::Table& decoder = *setup_.tables.decoder;
       if (few_cells) return apply_table(decoder, k, shard.decoder);
-      if (!adversary_) return;  // each row was moved as soon as its gradient was whole
+      if (!holds_gradients()) return;  // each row was moved as soon as its gradient was whole
       const auto width = static_cast<std::size_t>(decoder.shape().width());
       std::vector<float> sum(width);
       const Index first = decoder.partition().begin(shard_of(k)) - decoder.first_row();
@@ -224,7 +250,6 @@ void CatalogueEngine::apply() {
     });
     if (setup_.model.user_nodes) apply_users();
   }
-  apply_dense();
 }
 
 void CatalogueEngine::apply_users() {
@@ -243,7 +268,8 @@ void CatalogueEngine::apply_users() {
   }
 }
 
-void CatalogueEngine::apply_dense() {
+// The gradients of the dense parameters, penalty included where they are about to move.
+float* CatalogueEngine::sum_dense() {
   table::DenseParameters& dense = *setup_.tables.dense;
   float* total = nullptr;
   {
@@ -251,11 +277,7 @@ void CatalogueEngine::apply_dense() {
     total = dense_sums_->receive(step_);
   }
   Stopwatch watch(seconds_.compute);
-  if (sink_.row) {
-    return dense.for_rows(total, [&](table::Table& matrix, Index row, const float* gradient) {
-      if (sink_.wants(matrix)) sink_.row(matrix, row, gradient);
-    });
-  }
+  if (sink_.row) return total;
   const auto factor = static_cast<float>(2.0 * setup_.model.l2);
   for (int k = 0; k < dense.count() && factor != 0.0F; ++k) {
     if (is_bias(dense.shape(k).name)) continue;
@@ -266,6 +288,17 @@ void CatalogueEngine::apply_dense() {
       for (int c = 0; c < width; c += lanes)
         store_lanes(gradient + c, lane_fma(all_lanes(factor), load_lanes(row + c), load_lanes(gradient + c)));
     }
+  }
+  return total;
+}
+
+void CatalogueEngine::apply_dense(float* total) {
+  Stopwatch watch(seconds_.compute);
+  table::DenseParameters& dense = *setup_.tables.dense;
+  if (sink_.row) {
+    return dense.for_rows(total, [&](table::Table& matrix, Index row, const float* gradient) {
+      if (sink_.wants(matrix)) sink_.row(matrix, row, gradient);
+    });
   }
   dense.update(*updater_, total);
 }

@@ -183,7 +183,7 @@ void CatalogueEngine::decode_backward(const Pass& pass, std::span<const double> 
           std::vector<float> scratch(static_cast<std::size_t>(rows.width));
           losses[at] += output.backward(rows, hidden, shard.batch, terms, multinomial ? kept_logits(k) : nullptr,
                                         hidden_gradient, [&](int row, const float* gradient) {
-                                          if (!adversary_)
+                                          if (!holds_gradients())
                                             return update_row(table, first + row, gradient, scratch.data());
                                           float* sum = decoder_gradients_.data() + (first + row) * rows.width;
                                           if (pass.clean)

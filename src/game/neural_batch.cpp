@@ -41,7 +41,7 @@ void PointSource::add(Index user, ItemId item, float label, Index sample, Neural
 void PointSource::draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) {
   const std::int64_t begin = step * entries() / steps;
   const std::int64_t end = (step + 1) * entries() / steps;
-  const auto most = static_cast<std::size_t>((entries() + steps - 1) / steps * (1 + negatives_));
+  const auto most = static_cast<std::size_t>((entries() + steps - 1) / steps * most_rows_per_entry());
   if (most > most_) {
     users_ = data::SlotFinder(most);
     items_ = data::SlotFinder(most);
@@ -50,6 +50,8 @@ void PointSource::draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch
   users_.clear();
   items_.clear();
   reset(batch, 2, 2);
+  batch.contest.each = sampler_.candidates();
+  batch.contest.query_roles = batch.contest.role = 1;
   ItemId drawn[16];
   std::uint32_t drawn_block = ~0U;
   for (std::int64_t e = begin; e < end; ++e) {
@@ -64,15 +66,31 @@ void PointSource::draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch
         sampler_.draw_first(step, drawn_block * 16, drawn);
       }
       ItemId negative = drawn[place % 16];
-      if (sampler_.owns(user, negative)) complete = sampler_.draw_negative(user, step, place, negative);
+      if (sampler_.rejects(user, negative)) complete = sampler_.draw_negative(user, step, place, negative);
       if (!complete) break;
       if (k == 0) add(user, positive.item, 1.0F, sample, batch);
       add(user, negative, 0.0F, sample + 1 + k, batch);
+      if (batch.contest.each > 1) add_candidates(user, step, place, (end - begin) * negatives_, batch);
     }
     // Whoever has every item lacks a negative at the first place already.
     skipped_ += complete ? 0 : 1;
   }
   batch.examples = static_cast<int>(batch.labels.size());
+}
+
+// The first candidate is the example's item already; further ones take the places behind those of the step's first.
+void PointSource::add_candidates(Index user, std::int64_t step, std::uint32_t place, std::int64_t places,
+                                 NeuralBatch& batch) {
+  batch.contest.examples.push_back(static_cast<std::int32_t>(batch.labels.size()) - 1);
+  batch.contest.slots.push_back(batch.slots[1].back());
+  for (int c = 1; c < batch.contest.each; ++c) {
+    ItemId item = 0;
+    const bool drawn = sampler_.draw_negative(user, step, static_cast<std::uint32_t>(c * places + place), item);
+    SPAR_ASSERT(drawn);
+    bool fresh = false;
+    batch.contest.slots.push_back(items_.find(item, fresh));
+    if (fresh) batch.rows[1].push_back(item);
+  }
 }
 
 PairSource::PairSource(const data::UserLists& lists, Index first_user, Index users, int shard, Index total_items,
@@ -89,6 +107,8 @@ void PairSource::draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch)
   batch.slots[0] = triples_.user;
   batch.slots[1] = triples_.positive;
   batch.slots[2] = triples_.negative;
+  const std::int64_t places = (step + 1) * entries() / steps - step * entries() / steps;
+  candidates_.draw(sampler_, step, places, triples_, batch.rows[1], batch);
   batch.examples = triples_.triples();
   const Index first = first_sample(shard_, step * entries() / steps, 1);
   for (int k = 0; k < batch.examples; ++k) batch.samples.push_back(first + k);

@@ -84,6 +84,7 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   };
   if (setup.dense->trained() > 0) dense_sums_ = sums_of(setup.dense->gradient_floats());
   grams_ = setup.model->grams();
+  penalty_ = setup.model->row_penalty();
   for (const Gram& gram : grams_) {
     gram_sums_.push_back(
         sums_of(static_cast<std::size_t>(gram.columns) * static_cast<std::size_t>(padded(gram.columns))));
@@ -132,7 +133,7 @@ void NeuralEngine::use_optimizer(const optim::OptimizerSettings& settings, std::
   add(setup_.dense_rate);
   step_count_ = step_count;
   moved_.clear();
-  if (!updaters_.back().moves_all_rows()) return;
+  if (!updaters_.back().moves_all_rows() && penalty_.of != RowPenalty::Of::tables) return;
   for (const table::Table* table : setup_.tables) moved_.emplace_back(static_cast<std::size_t>(table->rows()));
 }
 
@@ -270,6 +271,7 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
     for (auto& exchange : exchanges_) exchange->receive_rows(set, step_);
   }
   adversary_.move_to(moment());
+  choose_negatives();
   inner_steps();
   make_room();
   sum_grams();
@@ -296,6 +298,8 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
     hand_over();
   } else {
     sum_gradients();
+    list_moving_rows();
+    add_row_penalty();
     const float factor = clip_factor(false);
     if (moves_dense()) update_dense(factor);
     apply(factor);
@@ -359,7 +363,7 @@ float NeuralEngine::clip_factor(bool dense_alone) const {
     table::RowExchange& exchange = *exchanges_[t];
     const table::Table& table = *setup_.tables[t];
     std::vector<std::pair<Index, int>> order;
-    for (int k = 0; k < exchange.touched(set); ++k) order.emplace_back(exchange.row_of(set, k), k);
+    for (const int k : moving_[t]) order.emplace_back(exchange.row_of(set, k), k);
     std::sort(order.begin(), order.end());
     for (const auto& [row, k] : order) {
       double square = 0.0;
@@ -369,6 +373,7 @@ float NeuralEngine::clip_factor(bool dense_alone) const {
       }
       by_shard[static_cast<std::size_t>(table.partition().part_of(table.first_row() + row) - first_shard)] += square;
     }
+    if (penalty_.of == RowPenalty::Of::tables) add_resting_squares(t, order, by_shard);
   }
   double square = dense_alone || moves_dense() ? dense_square() : 0.0;
   if (!dense_alone) square += comm::tree_sum(*setup_.communicator, setup_.layout.shards, by_shard, 1).front();
@@ -392,22 +397,26 @@ void NeuralEngine::apply(float factor) {
     table::Table& table = *setup_.tables[t];
     const optim::Updater& updater = updaters_[t];
     const int width = table.shape().width();
-    const auto record = [&](int k) { return table.record(exchange.row_of(set, k)); };
+    const std::vector<int>& moving = moving_[t];
+    const auto count = static_cast<int>(moving.size());
+    const auto at = [&](int k) { return moving[static_cast<std::size_t>(k)]; };
+    const auto record = [&](int k) { return table.record(exchange.row_of(set, at(k))); };
     // A factor of 1 changes no bit.
     if (pushed_[t] != 0) {
-      updater.update_rows(exchange.touched(set), width, width, record, [&](int k) {
-        return [factor, clean = exchange.total(set, 0, k), second = exchange.total(set, 1, k)](int c) {
+      updater.update_rows(count, width, width, record, [&](int k) {
+        return [factor, clean = exchange.total(set, 0, at(k)), second = exchange.total(set, 1, at(k))](int c) {
           return factor * (load_lanes(clean + c) + load_lanes(second + c));
         };
       });
     } else {
-      updater.update_rows(exchange.touched(set), width, width, record, [&](int k) {
-        return [factor, row = exchange.total(set, 0, k)](int c) { return factor * load_lanes(row + c); };
+      updater.update_rows(count, width, width, record, [&](int k) {
+        return [factor, row = exchange.total(set, 0, at(k))](int c) { return factor * load_lanes(row + c); };
       });
     }
-    if (!updater.moves_all_rows()) continue;
-    for (int k = 0; k < exchange.touched(set); ++k) moved_[t][static_cast<std::size_t>(exchange.row_of(set, k))] = 1;
-    move_untouched_rows(table, updater, moved_[t]);
+    const float decay = penalty_.of == RowPenalty::Of::tables ? factor * static_cast<float>(penalty_.weight) : 0.0F;
+    if (!updater.moves_all_rows() && decay == 0.0F) continue;
+    for (const int k : moving) moved_[t][static_cast<std::size_t>(exchange.row_of(set, k))] = 1;
+    move_untouched_rows(table, updater, moved_[t], decay);
   }
 }
 

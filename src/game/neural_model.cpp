@@ -26,6 +26,10 @@ tape::Matrix<T> Pass<T>::labels() const {
 template struct Pass<float>;
 template struct Pass<double>;
 
+tape::Var NeuralModel::pair_scores(const Pass<float>&) const {
+  throw Bug("this model tells no scores of pairs");
+}
+
 tape::Var NeuralModel::inner_loss(const Pass<float>&) const {
   throw Bug("this model has no inner steps");
 }

@@ -34,6 +34,7 @@ struct NeuralEngine::Worker {
   tape::Var second;
   bool has_penalty = false;
   NeuralBatch inner;
+  NeuralBatch pairs;            // a negative's candidates, each with what asks
   std::vector<tape::Var> kept;  // by a pass in segments
 };
 

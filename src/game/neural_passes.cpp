@@ -58,7 +58,7 @@ tape::Var NeuralEngine::put_rows(int shard, Worker& worker, std::size_t t, PassK
       scattered(tape, batch_of(shard, set).rows[t].size(), shape.width(), [&](std::size_t j) { return rows[j]; });
   value.columns = shape.has_bias ? shape.bias_offset() + 1 : shape.dim;
   const std::string& name = table(t).name();
-  if (!has_gradient(t, kind)) return tape.tap(name, tape.constant(value));
+  if (kind == PassKind::scores || !has_gradient(t, kind)) return tape.tap(name, tape.constant(value));
   float* room = row_gradients_[t] + exchanges_[t]->rows_before(set, shard) * static_cast<std::size_t>(shape.width());
   const tape::Matrix<float> gradient{room, value.rows, value.columns, shape.width(), nullptr};
   const bool adds = kind == PassKind::penalty || (kind == PassKind::perturbed && pushed_[t] == 0);
@@ -80,7 +80,7 @@ tape::Var NeuralEngine::put_own_rows(Worker& worker, const NeuralBatch& batch, c
 void NeuralEngine::put_dense(int shard, Worker& worker, PassKind kind) {
   worker.dense.clear();
   const bool adds = kind == PassKind::perturbed || kind == PassKind::penalty;
-  const bool rows_alone = setup_.model->inner_steps() > 0 && kind != PassKind::inner;
+  const bool rows_alone = kind == PassKind::scores || (setup_.model->inner_steps() > 0 && kind != PassKind::inner);
   float* const room = dense_sums_ ? dense_sums_->room(shard) : nullptr;
   for (int k = 0; k < setup_.dense->trained(); ++k) {
     const table::DenseShape& shape = setup_.dense->shape(k);
@@ -137,7 +137,10 @@ NeuralEngine::Objective NeuralEngine::objective_of(int shard, Worker& worker, Pa
   worker.has_penalty = worker.penalty.id >= 0;
   if (kind == PassKind::whole && worker.has_penalty) objective.value = tape::add(tape, objective.value, worker.penalty);
   if (kind == PassKind::perturbed) objective.seed *= static_cast<float>(adversary_->weight);
-  if (kind == PassKind::penalty) objective.value = worker.penalty;
+  if (kind == PassKind::penalty) {
+    objective.value = worker.penalty;
+    objective.seed *= static_cast<float>(setup_.model->adversarial_penalty());
+  }
   return objective;
 }
 

@@ -190,8 +190,9 @@ void NeuralEngine::take_returned(int shard) {
     places.resize(count);
     for (std::size_t j = 0; j < count; ++j) places[j] = const_cast<float*>(rows[j]);
     const table::RowShape& shape = table(t).shape();
+    const int columns = shape.has_bias ? shape.bias_offset() + 1 : shape.dim;  // no step at the bias
     perturbations.all.push_back(
-        {table(t).name(), {nullptr, static_cast<int>(count), shape.dim, shape.width(), places.data()}, {}});
+        {table(t).name(), {nullptr, static_cast<int>(count), columns, shape.width(), places.data()}, {}});
   }
 }
 

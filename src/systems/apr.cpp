@@ -23,7 +23,7 @@ SystemInfo declare_apr() {
   const std::string code = "APR code";
   info.settings = {.system = info.name,
                    .takes = {"model.*", "game.*", "adversary.*", "objective.*", "optimizer.*", "sampling.negatives",
-                             "sampling.power", "train.*"},
+                             "sampling.power", "sampling.own_items", "sampling.candidates", "train.*"},
                    .defaults = {{"model.dim", std::int64_t{64}, code},
                                 {"model.init_law", std::string("truncated_normal"), code},
                                 {"model.init_std", 0.01, code},

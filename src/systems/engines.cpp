@@ -1,3 +1,4 @@
+#include "factor_network.hpp"
 #include "neural_setup.hpp"
 
 #include "spar/base/error.hpp"
@@ -36,14 +37,16 @@ std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communic
 std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicator, const ShardLayout& layout,
                                             const Recipe& recipe, FactorModel& model, const data::UserLists& train,
                                             const data::PostRows* posts) {
-  game::NeuralSetup setup = neural_setup(communicator, layout, model, train, posts);
+  game::NeuralSetup setup = model.network ? neural_setup(communicator, layout, model, train, posts)
+                                          : factor_network_setup(communicator, layout, recipe, model, train);
   setup.rate = recipe.schedule("optimizer.learning_rate");
   setup.clip_norm = recipe.real("optimizer.clip_norm");
   if (recipe.has("rates.item")) {
     setup.table_rates = {Schedule(), recipe.schedule("rates.item")};
     setup.dense_rate = recipe.schedule("rates.dense");
   }
-  setup.law = negative_law(communicator, recipe, train, model.items->total_rows());
+  const Index ranked = model.table_named(setup.model->question().ranks).total_rows();
+  setup.law = negative_law(communicator, recipe, train, ranked);
   setup.batch_size = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   setup.node_memory = recipe.flag("parallel.node_memory");
@@ -63,6 +66,7 @@ std::unique_ptr<game::Engine> catalogue_engine(const comm::Communicator& communi
   if (model.predicts_ratings()) setup.values = std::span(train.ratings.data(), train.ratings.size());
   setup.users = data.users;
   setup.rate = recipe.schedule("optimizer.learning_rate");
+  setup.clip_norm = recipe.real("optimizer.clip_norm");
   setup.batch_users = recipe.integer("train.batch_size");
   setup.node_memory = recipe.flag("parallel.node_memory");
   setup.deadline_seconds = recipe.real("parallel.deadline_seconds");
@@ -80,8 +84,9 @@ std::unique_ptr<game::Engine> make_engine(const comm::Communicator& communicator
                                           const data::DatasetHeader& data, const Recipe& recipe, FactorModel& model,
                                           const data::UserLists& train, const data::PostRows* posts) {
   if (model.autoencoder) return catalogue_engine(communicator, layout, data, recipe, model, train);
-  return model.network ? neural_engine(communicator, layout, recipe, model, train, posts)
-                       : pairwise_engine(communicator, layout, data, recipe, model, train);
+  return model.network || !beyond_pairwise(recipe).empty()
+             ? neural_engine(communicator, layout, recipe, model, train, posts)
+             : pairwise_engine(communicator, layout, data, recipe, model, train);
 }
 
 }  // namespace spar::systems

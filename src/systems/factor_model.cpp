@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "adversaries.hpp"
+#include "factor_network.hpp"
 #include "history_states.hpp"
 #include "post_vectors.hpp"
 #include "profile_sums.hpp"
@@ -271,11 +272,7 @@ game::TrainingPlan plan_of(const Recipe& recipe) {
   const auto network = network_of(recipe);
   if ((network || autoencoder_of(recipe)) && recipe.integer("parallel.pipeline") != 0)
     throw UserError(fmt::format("parallel.pipeline = 1 is for factor models: {} takes 0", recipe.system()));
-  if (!network && recipe.real("optimizer.clip_norm") > 0.0)
-    throw UserError(
-        fmt::format("optimizer.clip_norm = {:g} needs all gradients of a step before any row moves, as "
-                    "networks have them: {} takes 0",
-                    recipe.real("optimizer.clip_norm"), recipe.system()));
+  if (!network && recipe.has("objective.l2_form")) check_beyond_pairwise(recipe);
   check_negatives(recipe);
   plan.optimizer = optimizer_of(recipe);
   plan.lower_is_better = evaluate::is_error(recipe.text("evaluate.select_by"));

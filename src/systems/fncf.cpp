@@ -227,18 +227,18 @@ SystemInfo declare_fncf() {
 }
 )";
   const std::string own = "own choice";
-  info.settings = {
-      .system = info.name,
-      .takes = {"model.init_law", "model.init_std", "network.layers", "noise.*", "optimizer.*", "profile.*",
-                "sampling.negatives", "sampling.power", "sampling.per_positive", "teacher.*", "train.*"},
-      .defaults = {{"model.init_law", std::string("normal"), own},
-                   {"model.init_std", 0.01, own},
-                   {"network.layers", std::vector<std::int64_t>{64, 64, 32, 16}, own},
-                   {"optimizer.name", std::string("lazy_adam"), "NCF code has dense Adam"},
-                   {"optimizer.learning_rate", 0.001, "NCF code"},
-                   {"sampling.per_positive", std::int64_t{4}, "NCF code"},
-                   {"train.epochs", std::int64_t{30}, own},
-                   {"train.batch_size", std::int64_t{512}, own}}};
+  info.settings = {.system = info.name,
+                   .takes = {"model.init_law", "model.init_std", "network.layers", "noise.*", "optimizer.*",
+                             "profile.*", "sampling.negatives", "sampling.power", "sampling.own_items",
+                             "sampling.per_positive", "teacher.*", "train.*"},
+                   .defaults = {{"model.init_law", std::string("normal"), own},
+                                {"model.init_std", 0.01, own},
+                                {"network.layers", std::vector<std::int64_t>{64, 64, 32, 16}, own},
+                                {"optimizer.name", std::string("lazy_adam"), "NCF code has dense Adam"},
+                                {"optimizer.learning_rate", 0.001, "NCF code"},
+                                {"sampling.per_positive", std::int64_t{4}, "NCF code"},
+                                {"train.epochs", std::int64_t{30}, own},
+                                {"train.batch_size", std::int64_t{512}, own}}};
   info.network = [](const Recipe& recipe) -> std::unique_ptr<game::NeuralModel> {
     FncfSettings settings;
     settings.layers = perceptron_layers(recipe);

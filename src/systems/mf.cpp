@@ -2,8 +2,12 @@
 
 #include <algorithm>
 
+#include "row_penalty.hpp"
+
 #include "spar/systems/declarations.hpp"
+#include "spar/tape/operations.hpp"
 #include "spar/tape/pointwise.hpp"
+#include "spar/tape/shape.hpp"
 
 namespace spar::systems {
 
@@ -24,6 +28,14 @@ tape::Var MfModel::build(const game::Pass<T>& pass) const {
 
 template tape::Var MfModel::build(const game::Pass<float>&) const;
 template tape::Var MfModel::build(const game::Pass<double>&) const;
+
+tape::Var MfModel::pair_scores(const game::Pass<float>& pass) const {
+  tape::Tape<float>& tape = pass.tape();
+  const tape::Var item = pass.rows(1, 1);
+  const tape::Var products = tape::row_dot(tape, tape::slice_columns(tape, pass.rows(0, 0), 0, settings_.dim),
+                                           tape::slice_columns(tape, item, 0, settings_.dim));
+  return tape::add(tape, products, tape::slice_columns(tape, item, settings_.dim, 1));
+}
 
 void MfModel::represent_user(const table::DenseParameters&, const float* row, float* out) const {
   std::copy_n(row, settings_.dim, out);
@@ -48,8 +60,9 @@ SystemInfo declare_mf() {
   const std::string code = "dot_vs_learned_similarity code";
   info.settings = {
       .system = info.name,
-      .takes = {"model.dim", "model.init_law", "model.init_std", "objective.l2", "optimizer.*", "sampling.negatives",
-                "sampling.power", "sampling.per_positive", "train.*"},
+      .takes = {"model.dim", "model.init_law", "model.init_std", "objective.l2", "objective.l2_form", "optimizer.*",
+                "sampling.negatives", "sampling.power", "sampling.own_items", "sampling.candidates",
+                "sampling.per_positive", "train.*"},
       .defaults = {{"model.dim", std::int64_t{64}, "own choice"},
                    {"model.init_law", std::string("normal"), code},
                    {"model.init_std", 0.1, code},
@@ -62,7 +75,8 @@ SystemInfo declare_mf() {
   info.network = [](const Recipe& recipe) -> std::unique_ptr<game::NeuralModel> {
     return std::make_unique<MfModel>(
         MfSettings{.dim = static_cast<int>(recipe.integer("model.dim")),
-                   .l2 = recipe.real("objective.l2"),
+                   .l2 = loss_penalty_of(recipe),
+                   .penalty = row_penalty_of(recipe, 1.0),
                    .negatives = static_cast<int>(recipe.integer("sampling.per_positive"))});
   };
   return info;

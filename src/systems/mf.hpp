@@ -12,6 +12,7 @@ namespace spar::systems {
 struct MfSettings {
   int dim = 64;  ///< of the vectors, without the bias
   double l2 = 0.0;
+  game::RowPenalty penalty{};
   int negatives = 8;  ///< for each positive
 };
 
@@ -28,6 +29,10 @@ class MfModel final : public game::NeuralModelOf<MfModel> {
                                             Index total_items, std::uint64_t seed) const override;
   game::Reduction reduction() const override { return game::Reduction::sum; }
   std::vector<std::string> taps() const override { return {"user", "item"}; }
+  game::RowPenalty row_penalty() const override { return settings_.penalty; }
+  bool scores_pairs() const override { return true; }
+  /// Without the biases that are the same for all items of a user.
+  tape::Var pair_scores(const game::Pass<float>& pass) const override;
   template <class T>
   tape::Var build(const game::Pass<T>& pass) const;
 

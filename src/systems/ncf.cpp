@@ -163,25 +163,37 @@ NcfModel::Parts NcfModel::parts_of(const game::Pass<T>& pass) const {
   return parts;
 }
 
+// The logits of what the parts have become.
 template <class T>
-Var NcfModel::loss_of(const game::Pass<T>& pass, Var product, Var perceptron) const {
+Var NcfModel::joined(const game::Pass<T>& pass, Var product, Var perceptron) const {
   tape::Tape<T>& tape = pass.tape();
   Var last = product.id < 0 ? perceptron : product;
   if (product.id >= 0 && perceptron.id >= 0) {
     const Var joint[] = {product, perceptron};
     last = tape::concat_columns<T>(tape, joint);
   }
-  const Var logits = output_->apply(pass.context, last);
-  return tape::sum(tape, tape::bce_with_logits(tape, logits, pass.labels()));
+  return output_->apply(pass.context, last);
 }
 
 template <class T>
-Var NcfModel::build(const game::Pass<T>& pass) const {
+Var NcfModel::logits(const game::Pass<T>& pass) const {
   const Parts parts = parts_of(pass);
   Var perceptron;
   if (mlp_) perceptron = mlp_->apply(pass.context, parts.input);
   if (normed_) perceptron = normed_->apply(pass.context, parts.input);
-  return loss_of(pass, parts.product, perceptron);
+  return joined(pass, parts.product, perceptron);
+}
+
+template Var NcfModel::logits(const game::Pass<float>&) const;
+
+template <class T>
+Var NcfModel::loss_of(const game::Pass<T>& pass, Var logits) const {
+  return tape::sum(pass.tape(), tape::bce_with_logits(pass.tape(), logits, pass.labels()));
+}
+
+template <class T>
+Var NcfModel::build(const game::Pass<T>& pass) const {
+  return loss_of(pass, logits(pass));
 }
 
 // Kept: the product, then of each layer x W and the cut behind it.
@@ -196,7 +208,7 @@ Var NcfModel::build_segment(const game::Pass<T>& pass, int segment, std::vector<
     const std::size_t behind = kept.size();
     x = normed_->finish(pass.context, segment - 1, kept[behind - 2], kept[behind - 1]);
   }
-  if (segment == normed_->layers()) return loss_of(pass, kept.front(), x);
+  if (segment == normed_->layers()) return loss_of(pass, joined(pass, kept.front(), x));
   const Var product = normed_->product(pass.context, segment, x);
   const Var sums = normed_->sums(pass.context, segment, product);
   kept.insert(kept.end(), {product, sums});

@@ -28,6 +28,8 @@ class NcfModel final : public game::NeuralModelOf<NcfModel>, public game::Segmen
   std::unique_ptr<game::BatchSource> source(const data::UserLists& lists, Index first_user, Index users, int shard,
                                             Index total_items, std::uint64_t seed) const override;
   std::vector<std::string> taps() const override;
+  bool scores_pairs() const override { return true; }
+  tape::Var pair_scores(const game::Pass<float>& pass) const override { return logits(pass); }
   template <class T>
   tape::Var build(const game::Pass<T>& pass) const;
 
@@ -50,6 +52,8 @@ class NcfModel final : public game::NeuralModelOf<NcfModel>, public game::Segmen
   std::unique_ptr<catalogue::PairFunction> pair_function(const table::DenseParameters& dense) const override;
 
  private:
+  template <class T>
+  tape::Var logits(const game::Pass<T>& pass) const;
   int first_layer() const { return widths_.empty() ? 0 : widths_[1]; }
   bool has_perceptron() const { return input_ > 0; }
   struct Parts {
@@ -59,7 +63,9 @@ class NcfModel final : public game::NeuralModelOf<NcfModel>, public game::Segmen
   template <class T>
   Parts parts_of(const game::Pass<T>& pass) const;
   template <class T>
-  tape::Var loss_of(const game::Pass<T>& pass, tape::Var product, tape::Var perceptron) const;
+  tape::Var joined(const game::Pass<T>& pass, tape::Var product, tape::Var perceptron) const;
+  template <class T>
+  tape::Var loss_of(const game::Pass<T>& pass, tape::Var logits) const;
   void add_first_layer(const table::DenseParameters& dense, const float* vector, int first_row, float* out) const;
 
   int product_;

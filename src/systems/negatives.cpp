@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
-#include "spar/systems/system.hpp"
+#include "spar/systems/factor_model.hpp"
 
 namespace spar::systems {
 
@@ -14,15 +14,33 @@ namespace {
 
 constexpr Index items_per_sum = Index{1} << 20;
 
-bool is_uniform(const Recipe& recipe) {
-  return !recipe.has("sampling.negatives") || recipe.text("sampling.negatives") == "uniform";
+bool is_popularity(const Recipe& recipe) {
+  return recipe.has("sampling.negatives") && recipe.text("sampling.negatives") == "popularity";
+}
+
+data::LawOptions options_of(const Recipe& recipe) {
+  data::LawOptions options;
+  options.own_items = recipe.has("sampling.own_items") && recipe.flag("sampling.own_items");
+  if (recipe.has("sampling.candidates")) options.candidates = static_cast<int>(recipe.integer("sampling.candidates"));
+  return options;
+}
+
+// The first setting by which the recipe asks for another law than the uniform one over items that the user lacks, as
+// "key = value"; empty: none.
+std::string wish(const Recipe& recipe) {
+  for (const char* key : {"sampling.negatives", "sampling.own_items", "sampling.candidates"}) {
+    if (recipe.has(key) && recipe.value(key) != find_setting(key)->fallback)
+      return fmt::format("{} = {}", key, setting_text(recipe.value(key)));
+  }
+  return "";
 }
 
 }  // namespace
 
 std::shared_ptr<const data::ItemLaw> negative_law(const comm::Communicator& communicator, const Recipe& recipe,
                                                   const data::UserLists& train, Index total_items) {
-  if (is_uniform(recipe)) return nullptr;
+  if (wish(recipe).empty()) return nullptr;
+  if (!is_popularity(recipe)) return std::make_shared<data::ItemLaw>(total_items, options_of(recipe));
   std::vector<std::uint32_t> counts(static_cast<std::size_t>(total_items));
   for (const ItemId item : train.items) ++counts[item];
   std::vector<std::int64_t> part;
@@ -33,17 +51,20 @@ std::shared_ptr<const data::ItemLaw> negative_law(const comm::Communicator& comm
     communicator.sum(part);
     std::ranges::transform(part, first, [](std::int64_t count) { return static_cast<std::uint32_t>(count); });
   }
-  return std::make_shared<data::ItemLaw>(counts, recipe.real("sampling.power"));
+  return std::make_shared<data::ItemLaw>(counts, recipe.real("sampling.power"), options_of(recipe));
 }
 
 void check_negatives(const Recipe& recipe) {
-  if (is_uniform(recipe)) return;
-  const SystemInfo* info = find_system(recipe.system());
-  const bool draws = info != nullptr && !info->autoencoder && (!info->network || !info->network(recipe)->histories());
+  const std::string wanted = wish(recipe);
+  if (wanted.empty()) return;
+  const auto network = network_of(recipe);
+  // Posts draw tags, by the uniform law; the hardest of several is chosen wherever pairs are drawn.
+  const bool of_items = !network || (network->histories() == nullptr && !network->learns_from_posts());
+  const bool of_tags = network && network->learns_from_posts() && wanted.starts_with("sampling.candidates");
+  const bool draws = !autoencoder_of(recipe) && (of_items || of_tags);
   if (!draws)
     throw UserError(
-        fmt::format("sampling.negatives = \"{}\" is for models of users and items: {} draws its negatives uniformly",
-                    recipe.text("sampling.negatives"), recipe.system()));
+        fmt::format("{} is for models of users and items: {} draws its negatives uniformly", wanted, recipe.system()));
 }
 
 }  // namespace spar::systems

@@ -1,5 +1,7 @@
 #include "pat.hpp"
 
+#include "factor_network.hpp"
+#include "row_penalty.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -45,6 +47,7 @@ class PatSource final : public game::BatchSource {
     triples_.draw(step, steps, batch);
   }
   std::int64_t skipped() const override { return triples_.skipped(); }
+  void use_law(const data::ItemLaw* law) override { triples_.use_law(law); }
   std::int64_t most_rows_per_entry() const override { return triples_.most_rows_per_entry(); }
 
   void draw_inner(std::int64_t step, std::int64_t steps, int inner, game::NeuralBatch& batch) override {
@@ -155,6 +158,10 @@ Var PatModel::build(const game::Pass<T>& pass) const {
   return ranking;
 }
 
+Var PatModel::pair_scores(const game::Pass<float>& pass) const {
+  return factor_scores(pass, settings_.dim, settings_.item_bias);
+}
+
 template Var PatModel::build(const game::Pass<float>&) const;
 template Var PatModel::build(const game::Pass<double>&) const;
 
@@ -168,7 +175,8 @@ std::unique_ptr<game::NeuralModel> pat_of(const Recipe& recipe) {
   PatSettings settings;
   settings.dim = static_cast<int>(recipe.integer("model.dim"));
   settings.item_bias = recipe.flag("model.item_bias");
-  settings.l2 = recipe.real("objective.l2");
+  settings.l2 = loss_penalty_of(recipe);
+  settings.penalty = row_penalty_of(recipe, 1.0);
   settings.attributes = recipe.texts("privacy.attributes");
   const auto& classes = recipe.integers("privacy.classes");
   settings.classes.assign(classes.begin(), classes.end());
@@ -203,7 +211,8 @@ SystemInfo declare_pat() {
 )";
   info.settings = {
       .system = info.name,
-      .takes = {"model.*", "privacy.*", "rates.*", "objective.l2", "optimizer.*", "sampling.negatives", "train.*"},
+      .takes = {"model.*", "privacy.*", "rates.*", "objective.l2", "objective.l2_form", "optimizer.*",
+                "sampling.negatives", "sampling.own_items", "sampling.candidates", "train.*"},
       // Readers that lag behind are fooled by vectors that tell every label in another way: these are quick.
       .defaults = {{"privacy.weight", 0.03, "own choice"},
                    {"privacy.reader", std::string("hidden"), "own choice"},

@@ -22,6 +22,7 @@ struct PatSettings {
   int dim = 64;
   bool item_bias = false;
   double l2 = 0.0;
+  game::RowPenalty penalty{};
   std::vector<std::string> attributes;
   std::vector<int> classes;  ///< of each
   int hidden = 0;            ///< units of a reader's hidden layer; 0: none
@@ -44,6 +45,9 @@ class PatModel final : public game::NeuralModelOf<PatModel> {
   std::vector<std::string> taps() const override { return {}; }
   int inner_steps() const override { return settings_.inner_steps; }
   tape::Var inner_loss(const game::Pass<float>& pass) const override;
+  game::RowPenalty row_penalty() const override { return settings_.penalty; }
+  bool scores_pairs() const override { return true; }
+  tape::Var pair_scores(const game::Pass<float>& pass) const override;
   template <class T>
   tape::Var build(const game::Pass<T>& pass) const;
 

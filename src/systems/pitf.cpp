@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "row_penalty.hpp"
+
 #include "spar/systems/declarations.hpp"
 #include "spar/tape/linear.hpp"
 #include "spar/tape/losses.hpp"
@@ -43,6 +45,11 @@ Var PitfModel::build(const game::Pass<T>& pass) const {
       tape, tape::pairwise_log_sigmoid(tape, tape::row_dot(tape, posts, given), tape::row_dot(tape, posts, others)));
 }
 
+Var PitfModel::pair_scores(const game::Pass<float>& pass) const {
+  const Var both[] = {pass.rows(user_table, 0), pass.rows(item_table, 1)};
+  return tape::row_dot(pass.tape(), tape::concat_columns<float>(pass.tape(), both), pass.rows(tag_table, 2));
+}
+
 template Var PitfModel::build(const game::Pass<float>&) const;
 template Var PitfModel::build(const game::Pass<double>&) const;
 
@@ -52,14 +59,15 @@ void PitfModel::represent_query(const table::DenseParameters&, std::span<const f
 }
 
 std::unique_ptr<game::NeuralModel> pitf_of(const Recipe& recipe) {
-  return std::make_unique<PitfModel>(static_cast<int>(recipe.integer("model.dim")), recipe.real("objective.l2"));
+  return std::make_unique<PitfModel>(static_cast<int>(recipe.integer("model.dim")), loss_penalty_of(recipe),
+                                     row_penalty_of(recipe, 2.0));
 }
 
 SystemSettings pitf_settings(const std::string& system) {
   const std::string own = "own choice";
   return {.system = system,
-          .takes = {"model.dim", "model.init_law", "model.init_std", "objective.l2", "optimizer.*",
-                    "sampling.negatives", "train.*"},
+          .takes = {"model.dim", "model.init_law", "model.init_std", "objective.l2", "objective.l2_form", "optimizer.*",
+                    "sampling.negatives", "sampling.candidates", "train.*"},
           .defaults = {{"model.dim", std::int64_t{64}, own},
                        {"model.init_law", std::string("normal"), own},
                        {"model.init_std", 0.01, own},

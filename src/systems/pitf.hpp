@@ -16,7 +16,7 @@ namespace spar::systems {
 
 class PitfModel final : public game::NeuralModelOf<PitfModel> {
  public:
-  PitfModel(int dim, double l2) : dim_(dim), l2_(l2) {}
+  PitfModel(int dim, double l2, game::RowPenalty penalty = {}) : dim_(dim), l2_(l2), penalty_(penalty) {}
 
   int user_columns() const override { return dim_; }
   int item_columns() const override { return dim_; }
@@ -26,6 +26,9 @@ class PitfModel final : public game::NeuralModelOf<PitfModel> {
   bool learns_from_posts() const override { return true; }
   game::Reduction reduction() const override { return game::Reduction::sum; }
   std::vector<std::string> taps() const override { return {"user", "item", "tag", "tag_user", "tag_item"}; }
+  game::RowPenalty row_penalty() const override { return penalty_; }
+  bool scores_pairs() const override { return true; }
+  tape::Var pair_scores(const game::Pass<float>& pass) const override;
   template <class T>
   tape::Var build(const game::Pass<T>& pass) const;
 
@@ -38,6 +41,7 @@ class PitfModel final : public game::NeuralModelOf<PitfModel> {
  private:
   int dim_;
   double l2_;
+  game::RowPenalty penalty_;
 };
 
 std::unique_ptr<game::NeuralModel> pitf_of(const Recipe& recipe);

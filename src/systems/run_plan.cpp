@@ -160,6 +160,8 @@ void add_autoencoder(RunPlan& plan, const game::Autoencoder& model, const Recipe
     plan.buffers += number * batch * items;
   }
   int passes = 1;
+  if (!recipe.has("adversary.scope") && recipe.real("optimizer.clip_norm") > 0.0 && !few_cells)
+    plan.buffers += items * decoder_row;  // gradients wait for their norm
   if (recipe.has("adversary.scope")) {
     passes = 3;
     plan.buffers += items * decoder_row * (few_cells ? 1 : 2) + std::min(cells, items) * number * in + cells * 12;
@@ -234,6 +236,8 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   const std::int64_t entries = histories != nullptr ? data.users : of_posts ? data.assignments[0] : data.counts[0];
   const std::int64_t steps = std::max<std::int64_t>(1, (entries + plan.batch_size - 1) / plan.batch_size);
   std::int64_t triples = (share(entries, 1, plan.shards) + steps - 1) / steps;
+  // A negative is one of several candidates, whose rows are pulled with it.
+  if (recipe.has("sampling.candidates")) triples = triples * (1 + recipe.integer("sampling.candidates")) / 2;
   plan.buffers = items * 4;  // the stamps of the item owners
   if (recipe.has("sampling.negatives") && recipe.text("sampling.negatives") == "popularity")
     plan.buffers += data.items * std::int64_t{sizeof(std::uint64_t)};  // ItemLaw

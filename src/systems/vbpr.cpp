@@ -147,8 +147,8 @@ SystemSettings vbpr_settings(const std::string& system) {
   const std::string code = "AMR code";
   return {.system = system,
           .takes = {"model.dim", "model.init_law", "model.init_std", "network.form", "network.visual_dim", "features.*",
-                    "penalty.*", "rates.*", "optimizer.*", "sampling.negatives", "sampling.power",
-                    "sampling.cold_items", "train.*"},
+                    "penalty.*", "rates.*", "optimizer.*", "sampling.negatives", "sampling.power", "sampling.own_items",
+                    "sampling.candidates", "sampling.cold_items", "train.*"},
           .defaults = {{"model.dim", std::int64_t{64}, code},
                        {"model.init_law", std::string("truncated_normal"), code},
                        {"model.init_std", 0.01, code},

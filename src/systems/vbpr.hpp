@@ -44,6 +44,7 @@ class VbprModel final : public game::NeuralModelOf<VbprModel>, public game::Desc
   std::vector<std::string> taps() const override { return {"user", "item", "item_features"}; }
   const game::DescribedModel* described() const override { return this; }
   std::vector<std::string> inputs() const override { return {"item_features"}; }
+  bool scores_pairs() const override { return true; }
   tape::Var pair_scores(const game::Pass<float>& pass) const override;
   template <class T>
   tape::Var build(const game::Pass<T>& pass) const;

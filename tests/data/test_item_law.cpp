@@ -106,4 +106,62 @@ BOOST_AUTO_TEST_CASE(a_user_who_has_all_that_can_be_drawn_is_left_out) {
   BOOST_TEST(sampler.skipped() == 2);
 }
 
+BOOST_AUTO_TEST_CASE(own_items_that_may_be_negatives_are_drawn_as_the_law_says) {
+  const auto all = counts();
+  data::UserLists lists;
+  for (ItemId item = 0; item < 60; ++item) lists.items.push_back(item);
+  lists.offsets = {0, 60};
+  const auto total = static_cast<Index>(all.size());
+  const data::LawOptions own{.own_items = true};
+  for (const data::ItemLaw& law : {data::ItemLaw(total, own), data::ItemLaw(all, 0.75, own)}) {
+    data::TripleSampler sampler(lists, 0, 1, 0, total, 5);
+    sampler.use_law(&law);
+    std::vector<std::int64_t> drawn(all.size());
+    data::MicroBatch batch;
+    for (std::int64_t epoch = 0; epoch < 5000; ++epoch) {
+      sampler.begin_epoch(epoch);
+      sampler.sample(0, 1, batch);
+      for (const std::int32_t slot : batch.negative)
+        ++drawn[static_cast<std::size_t>(batch.items[static_cast<std::size_t>(slot)])];
+    }
+    std::vector<double> weights(all.size(), 1.0);
+    if (law.drawable() != total)
+      for (std::size_t k = 0; k < all.size(); ++k) weights[k] = all[k] == 0 ? 0.0 : std::pow(all[k], 0.75);
+    BOOST_TEST(std::abs(deviation_of(drawn, weights)) < 4.0);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(whoever_has_every_item_keeps_his_triples_where_own_items_may_be_negatives) {
+  data::UserLists lists;
+  for (ItemId item = 0; item < 5; ++item) lists.items.push_back(item);
+  lists.offsets = {0, 5};
+  const data::ItemLaw law(5, {.own_items = true});
+  data::TripleSampler sampler(lists, 0, 1, 0, 5, 5);
+  sampler.use_law(&law);
+  data::MicroBatch batch;
+  sampler.begin_epoch(0);
+  sampler.sample(0, 1, batch);
+  BOOST_TEST(batch.triples() == 5);
+  BOOST_TEST(sampler.skipped() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_uniform_law_draws_what_is_drawn_without_a_law) {
+  data::UserLists lists;
+  for (const ItemId item : {1, 5, 17, 30, 31}) lists.items.push_back(item);
+  lists.offsets = {0, 5};
+  const data::ItemLaw law(40);
+  data::TripleSampler by_law(lists, 0, 1, 0, 40, 5);
+  data::TripleSampler without(lists, 0, 1, 0, 40, 5);
+  by_law.use_law(&law);
+  data::MicroBatch a;
+  data::MicroBatch b;
+  for (std::int64_t epoch = 0; epoch < 50; ++epoch) {
+    by_law.begin_epoch(epoch);
+    without.begin_epoch(epoch);
+    by_law.sample(0, 1, a);
+    without.sample(0, 1, b);
+    BOOST_TEST((a.items == b.items && a.negative == b.negative && a.positive == b.positive));
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -64,13 +64,26 @@ class Pointwise(Scratch):
             self.train(system, f"uniform-{system}", *form, *settings(train__epochs=2))
             self.assertNotEqual(self.tables(f"uniform-{system}"), self.tables(f"popular-{system}-0-1"))
 
+    def test_own_items_and_the_hardest_of_several_negatives_are_the_same_bits_on_every_launch(self):
+        for system, form in (("bpr-mf", settings(model__dim=9)), ("mf", FORM["mf"])):
+            for name, law in (("own", settings(sampling__own_items="true", train__epochs=2)),
+                              ("hardest", settings(sampling__candidates=4, train__epochs=2))):
+                self.launched(system, f"{name}-{system}", [*form, *law])
+            self.assertNotEqual(self.tables(f"own-{system}-0-1"), self.tables(f"hardest-{system}-0-1"))
+
     def test_a_law_of_negatives_that_a_system_does_not_draw_is_refused(self):
         result = run("train", "cdae", "--data", self.data, "--run", self.place("refused"), *settings(sampling__negatives="popularity"))
         self.assertEqual(result.returncode, 2)
         self.assertIn("cdae draws its negatives uniformly", result.stderr)
 
     def test_a_run_stopped_inside_an_epoch_goes_on_to_the_same_bits_on_another_count(self):
-        for system, form in (("mf", FORM["mf"]), ("fncf", self.student(teacher__hint_epochs=1)), ("neumf", FORM["neumf"])):
+        hardest = settings(model__dim=9, sampling__candidates=3, objective__l2=0.01, objective__l2_form="table", optimizer__clip_norm=1)
+        for system, form in (
+            ("mf", FORM["mf"]),
+            ("fncf", self.student(teacher__hint_epochs=1)),
+            ("neumf", FORM["neumf"]),
+            ("bpr-mf", hardest),
+        ):
             with self.subTest(system=system):
                 name = f"stopped-{system}"
                 steps = [*form, *settings(train__batch_size=25, evaluate__every_epochs=0)]

@@ -200,8 +200,6 @@ class Privacy(Scratch):
             self.refused(f'--set: privacy.weight = "{value}" is neither a number nor a schedule: {fault}', *words, *settings(privacy__weight=value))
         self.refused('--set: optimizer.learning_rate = "ramp 0 0.1 over 5 epochs" is out of range: it must be above 0, or a schedule', *words,
                      *settings(optimizer__learning_rate="ramp 0 0.1 over 5 epochs"))
-        self.refused("optimizer.clip_norm = 1 needs all gradients of a step before any row moves, as networks have them: bpr-mf takes 0",
-                     "train", "bpr-mf", "--data", self.data, "--run", self.place("none"), *settings(optimizer__clip_norm=1))
 
 
 if __name__ == "__main__":

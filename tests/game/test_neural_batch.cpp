@@ -91,4 +91,59 @@ BOOST_AUTO_TEST_CASE(pairs_are_the_triples_of_the_sampler) {
   }
 }
 
+// The first is the negative as it would be without others, and none is an item that the user has.
+BOOST_AUTO_TEST_CASE(candidates_of_a_negative_are_further_draws_of_its_law) {
+  const data::UserLists lists = toy.lists(10, 90);
+  const data::ItemLaw law(toy.items, {.candidates = 4});
+  game::PairSource plain(lists, 0, 80, 3, toy.items, 2);
+  game::PairSource pairs(lists, 0, 80, 3, toy.items, 2);
+  game::PointSource points(lists, 0, 80, 3, toy.items, 2, per_positive);
+  pairs.use_law(&law);
+  points.use_law(&law);
+  BOOST_TEST(pairs.most_rows_per_entry() == 5);
+  BOOST_TEST(points.most_rows_per_entry() == 1 + 4 * per_positive);
+  NeuralBatch expected;
+  NeuralBatch batch;
+  std::set<std::vector<Index>> different;
+  int drawn = 0;
+  const auto check = [&](std::size_t role) {
+    const game::Contest& contest = batch.contest;
+    BOOST_TEST(contest.each == 4);
+    BOOST_TEST(contest.role == role);
+    BOOST_TEST(contest.query_roles == 1U);
+    BOOST_TEST(contest.slots.size() == 4 * contest.examples.size());
+    for (std::size_t e = 0; e < contest.examples.size(); ++e) {
+      const auto example = static_cast<std::size_t>(contest.examples[e]);
+      BOOST_TEST(contest.slots[4 * e] == batch.slots[role][example]);
+      std::vector<Index> items;
+      for (std::size_t c = 0; c < 4; ++c) {
+        items.push_back(batch.rows[1][static_cast<std::size_t>(contest.slots[4 * e + c])]);
+        BOOST_TEST(!toy.has(batch.rows[0][static_cast<std::size_t>(batch.slots[0][example])], items.back()));
+      }
+      ++drawn;
+      different.insert(items);
+    }
+    BOOST_TEST(std::set<Index>(batch.rows[1].begin(), batch.rows[1].end()).size() == batch.rows[1].size());
+  };
+  for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
+    plain.begin_epoch(epoch);
+    pairs.begin_epoch(epoch);
+    points.begin_epoch(epoch);
+    for (std::int64_t step = 0; step < steps; ++step) {
+      plain.draw(step, steps, expected);
+      pairs.draw(step, steps, batch);
+      BOOST_TEST((batch.slots == expected.slots));
+      BOOST_TEST((expected.contest.each == 1 && expected.contest.slots.empty()));
+      BOOST_TEST(batch.contest.examples.size() == static_cast<std::size_t>(batch.examples));
+      check(2);
+      points.draw(step, steps, batch);
+      for (const std::int32_t example : batch.contest.examples)
+        BOOST_TEST(batch.labels[static_cast<std::size_t>(example)] == 0.0F);
+      BOOST_TEST(batch.contest.examples.size() * (1 + per_positive) == batch.labels.size() * per_positive);
+      check(1);
+    }
+  }
+  BOOST_TEST(static_cast<int>(different.size()) > drawn * 9 / 10);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

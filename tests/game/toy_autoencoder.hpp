@@ -26,6 +26,7 @@ struct AutoencoderSettings {
   Schedule rate{};
   double decoder_weight = 1.0;
   std::int64_t kept_bytes = std::int64_t{1} << 20;
+  double clip_norm = 0.0;
 };
 
 inline float rating_of(Index user, Index item) {
@@ -65,6 +66,7 @@ class AutoencoderGame {
     setup.seed = s.seed;
     setup.kept_bytes = s.kept_bytes;
     setup.rate = s.rate;
+    setup.clip_norm = s.clip_norm;
     setup.encoder_weight = s.encoder_weight;
     setup.decoder_weight = s.decoder_weight;
     engine = std::make_unique<game::CatalogueEngine>(setup);

@@ -65,8 +65,8 @@ struct MicroBatch {
 };
 
 /// Draws the triples (u, i, j) of one shard: its positives in a fresh order every epoch, and for each a negative j that
-/// is uniform over the items that u does not have in training (drawn by rejection). Every draw is a function of (seed,
-/// epoch, step, shard, place in the micro-batch, attempt).
+/// is uniform over the items that u does not have in training (drawn by rejection), or follows an ItemLaw. Every draw
+/// is a function of (seed, epoch, step, shard, place in the micro-batch, attempt).
 class TripleSampler {
  public:
   /// The shard's users are local users [first_user, first_user + users) of `lists` (training). `lists` must outlive the
@@ -75,7 +75,10 @@ class TripleSampler {
                 Purpose order_purpose = Purpose::shuffle, Purpose negative_purpose = Purpose::negatives);
 
   /// Negatives come from this law, which must outlive the sampler, instead of the uniform one; nullptr: uniform.
-  void use_law(const ItemLaw* law) { law_ = law; }
+  void use_law(const ItemLaw* law) {
+    law_ = law;
+    rejects_ = law == nullptr || !law->options().own_items;
+  }
 
   std::int64_t positives() const { return positives_; }
   /// The most triples of any step when an epoch has `steps` steps.
@@ -103,6 +106,10 @@ class TripleSampler {
   void draw_first(std::int64_t step, std::uint32_t place, ItemId* items) const;
   /// Whether local user `user` has `item` in training.
   bool owns(Index user, ItemId item) const;
+  /// Draws for each negative that the law asks for; sample() makes the first of them.
+  int candidates() const { return law_ == nullptr ? 1 : law_->options().candidates; }
+  /// Whether what draw_first() drew for him may not be his negative, so that draw_negative() is asked.
+  bool rejects(Index user, ItemId item) const { return rejects_ && owns(user, item); }
 
  private:
   class Lookahead;
@@ -119,6 +126,7 @@ class TripleSampler {
   int shard_;
   Index total_items_;
   const ItemLaw* law_ = nullptr;
+  bool rejects_ = true;
   std::int64_t positives_ = 0;
   Index users_;
   RandomStream order_stream_;

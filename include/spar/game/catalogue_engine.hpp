@@ -41,7 +41,8 @@ struct CatalogueSetup {
   /// Logits of a step that are kept for the backward pass, a rank; beyond it they are computed twice. No bit depends on
   /// it.
   std::int64_t kept_bytes = std::int64_t{256} << 20;
-  Schedule rate{};  ///< the learning rate; 0: that of the optimiser's settings, unchanged
+  Schedule rate{};         ///< the learning rate; 0: that of the optimiser's settings, unchanged
+  double clip_norm = 0.0;  ///< longest gradient of a step, of all rows and dense parameters; 0: any
   /// Factors of Adversary::weight by tap.
   double encoder_weight = 1.0;
   double decoder_weight = 1.0;
@@ -96,11 +97,18 @@ class CatalogueEngine final : public Engine {
   // catalogue_engine.cpp
   void list_cells();
   void apply();
-  void apply_dense();
+  void apply_rows();
+  float* sum_dense();
+  void apply_dense(float* total);
   void apply_table(table::Table& table, int k, catalogue::TouchedRows& touched);
   void apply_users();
   bool moves_all_rows() const { return !sink_.row && updater_->moves_all_rows(); }
   void update_row(table::Table& table, Index local_row, const float* gradient, float* sum);
+  void hold_gradients();
+  /// Whether the output rows' gradients are kept until all of the step are whole, as adversaries and clipping need.
+  bool holds_gradients() const { return adversary_ || setup_.clip_norm > 0.0; }
+  // catalogue_clipping.cpp
+  void clip(float* dense_total);
   void check_finite();
   int shard_of(int k) const;
   int own_rows() const;
@@ -146,8 +154,12 @@ class CatalogueEngine final : public Engine {
   std::vector<std::size_t> kept_places_;  // by own shard; none: logits are computed twice
   std::vector<catalogue::LogSum> log_sums_;
   std::unique_ptr<table::DenseSums> dense_sums_;
-  Buffer<float> decoder_gradients_;  // with an adversary: of all own rows
+  Buffer<float> decoder_gradients_;  // of all own rows, where they are held
   Buffer<float> decoder_perturbed_;
+
+  bool measures_ = false;        // update_row adds up squares instead of moving
+  std::vector<double> squares_;  // of the step's gradient, by own shard
+  float clip_factor_ = 1.0F;
 
   std::int64_t epoch_ = 0;
   std::int64_t step_ = 0;

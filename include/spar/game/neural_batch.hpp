@@ -15,6 +15,16 @@ struct BagLists {
   std::vector<std::int32_t> slots;
 };
 
+/// Several draws for each negative, of which the one with the model's highest score takes part in the step, the first
+/// of equals (dynamic negative sampling: Zhang, Chen, Wang and Yu, SIGIR 2013).
+struct Contest {
+  int each = 1;                        ///< candidates for a negative; 1: there is nothing to choose
+  std::size_t query_roles = 1;         ///< the roles up to this one ask, and the candidates are ranked for them
+  std::size_t role = 0;                ///< the role whose slots the chosen take
+  std::vector<std::int32_t> examples;  ///< that have a negative
+  std::vector<std::int32_t> slots;     ///< `each` candidates for every one of them, in the order of the draws
+};
+
 /// The micro-batch of one shard and step: the distinct rows of every table that it needs, and what a model wants to
 /// know of its examples.
 struct NeuralBatch {
@@ -26,6 +36,7 @@ struct NeuralBatch {
   int length = 0;                   ///< positions of each sequence, where examples come from sequences
   std::vector<std::uint8_t> valid;  ///< by position of every sequence: 0 is padding
   std::vector<BagLists> bags{};     ///< by role, where examples are known by bags of rows (ProfileBatcher)
+  Contest contest{};                ///< of its negatives
 };
 
 /// Draws the micro-batches of one shard: entries floor(t n / T) to floor((t + 1) n / T) of its own in step t of T, so
@@ -53,7 +64,8 @@ class BatchSource {
 };
 
 /// Pointwise examples (He et al., WWW 2017): each positive with label 1, and `negatives` items that its user does not
-/// have in training, with label 0, drawn uniformly by rejection. Tables: user, item; roles: user, item.
+/// have in training, with label 0, drawn uniformly by rejection or by the law that is used. Tables: user, item; roles:
+/// user, item.
 class PointSource final : public BatchSource {
  public:
   /// The shard's users are local users [first_user, first_user + users) of `lists`, which must outlive the source; at
@@ -67,9 +79,10 @@ class PointSource final : public BatchSource {
   void use_law(const data::ItemLaw* law) override { sampler_.use_law(law); }
   std::int64_t skipped() const override { return skipped_; }
   std::int64_t examples_per_entry() const override { return 1 + negatives_; }
-  std::int64_t most_rows_per_entry() const override { return 1 + negatives_; }
+  std::int64_t most_rows_per_entry() const override { return 1 + negatives_ * sampler_.candidates(); }
 
  private:
+  void add_candidates(Index user, std::int64_t step, std::uint32_t place, std::int64_t places, NeuralBatch& batch);
   void add(Index user, ItemId item, float label, Index sample, NeuralBatch& batch);
 
   data::TripleSampler sampler_;
@@ -79,6 +92,20 @@ class PointSource final : public BatchSource {
   std::int64_t skipped_ = 0;
   data::SlotFinder users_;
   data::SlotFinder items_;
+  std::size_t most_ = 0;
+};
+
+/// What sources of triples add where a law asks for several candidates: the further draws for each negative.
+class TripleCandidates {
+ public:
+  /// Fills batch.contest, whose chosen take the slots of the last role and are ranked for those before the positives;
+  /// appends to `rows`, the distinct rows of the ranked table, which begin with triples.items. `places`: of the step's
+  /// first draws; further ones take the places behind them.
+  void draw(const data::TripleSampler& sampler, std::int64_t step, std::int64_t places, const data::MicroBatch& triples,
+            std::vector<Index>& rows, NeuralBatch& batch);
+
+ private:
+  data::SlotFinder finder_;
   std::size_t most_ = 0;
 };
 
@@ -94,13 +121,14 @@ class PairSource final : public BatchSource {
   void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) override;
   void use_law(const data::ItemLaw* law) override { sampler_.use_law(law); }
   std::int64_t skipped() const override { return sampler_.skipped(); }
-  std::int64_t most_rows_per_entry() const override { return 2; }
+  std::int64_t most_rows_per_entry() const override { return 1 + sampler_.candidates(); }
 
  private:
   data::TripleSampler sampler_;
   Index first_global_user_;
   int shard_;
   data::MicroBatch triples_;
+  TripleCandidates candidates_;
 };
 
 }  // namespace spar::game

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "spar/comm/communicator.hpp"
@@ -88,7 +89,7 @@ class NeuralEngine final : public Engine {
   struct Perturbations;
   struct Segments;
   struct Objective;
-  enum class PassKind { whole, clean, perturbed, penalty, inner };
+  enum class PassKind { whole, clean, perturbed, penalty, inner, scores };
   static constexpr int sets = table::RowExchange::sets;
   static int set_of(std::int64_t step) { return static_cast<int>(step % sets); }
 
@@ -129,6 +130,9 @@ class NeuralEngine final : public Engine {
   tape::Var put_rows(int shard, Worker& worker, std::size_t t, PassKind kind);
   void put_dense(int shard, Worker& worker, PassKind kind);
   tape::Var put_own_rows(Worker& worker, const NeuralBatch& batch, const table::Table& table) const;
+  bool has_candidates() const { return setup_.law && setup_.law->options().candidates > 1; }
+  void choose_negatives();
+  void choose_negatives(int shard, Worker& worker);
   void inner_steps();
   void inner_pass(int shard, Worker& worker, int inner);
   Moment moment() const { return {epoch_, step_, steps_}; }
@@ -142,6 +146,10 @@ class NeuralEngine final : public Engine {
   void begin_updates();
   void sum_gradients();
   void sum_dense_gradients();
+  void list_moving_rows();
+  void add_row_penalty();
+  void add_resting_squares(std::size_t t, const std::vector<std::pair<Index, int>>& moving,
+                           std::vector<double>& by_shard) const;
   double dense_square() const;
   float clip_factor(bool dense_alone) const;
   void apply(float factor);
@@ -175,7 +183,9 @@ class NeuralEngine final : public Engine {
   std::vector<tape::Matrix<float>> gram_views_;
   std::vector<tape::Matrix<float>> states_;       // of the dense parameters
   std::unique_ptr<Segments> segments_;            // nullptr: the model has no cuts
-  std::vector<std::vector<std::uint8_t>> moved_;  // dense Adam, by table: rows that the step has touched
+  RowPenalty penalty_;                            // that the owners add
+  std::vector<std::vector<int>> moving_;          // by table: the touched rows that the step moves
+  std::vector<std::vector<std::uint8_t>> moved_;  // by table: the same as marks, where the others move, too
   std::int64_t epoch_ = 0;
   std::int64_t step_ = 0;
   std::int64_t step_count_ = 0;

@@ -77,6 +77,14 @@ struct Gram {
   int columns = 0;
 };
 
+/// An L2 penalty that the owners of rows add, once a step, where the loss has none of its own: weight / 2 |row|^2 of
+/// each row that a triple of the step has, or of all rows of all tables. Adversaries do not see it.
+struct RowPenalty {
+  enum class Of { occurrences, distinct_rows, tables };
+  Of of = Of::occurrences;  ///< the loss has it
+  double weight = 0.0;
+};
+
 /// How the mean over a step is taken.
 enum class Reduction { sum, mean };
 
@@ -149,6 +157,15 @@ class NeuralModel {
   /// The losses of a micro-batch, summed: 1 x 1. In float for training, in double for checks of its gradient.
   virtual tape::Var loss(const Pass<float>& pass) const = 0;
   virtual tape::Var loss(const Pass<double>& pass) const = 0;
+  virtual RowPenalty row_penalty() const { return {}; }
+  /// What the model's own penalty counts in a step with an adversary: 2 where it stands in the clean loss and in the
+  /// perturbed one.
+  virtual double adversarial_penalty() const { return 1.0; }
+  /// Whether there are pair_scores, by which the hardest of several negatives is chosen.
+  virtual bool scores_pairs() const { return false; }
+  /// The scores by which pairs are ranked, examples x 1: of a batch of slots alone, whose roles are what asks, in the
+  /// order of its own batches, and what is ranked.
+  virtual tape::Var pair_scores(const Pass<float>& pass) const;
   /// Whether a step follows the gradient of that sum or of its mean over the examples of the whole batch.
   virtual Reduction reduction() const { return Reduction::mean; }
   /// What the log calls the loss that passes leave in `second`; no model has both that and an adversary.

@@ -23,13 +23,16 @@ class PostSource final : public BatchSource {
   void begin_epoch(std::int64_t epoch) override { sampler_.begin_epoch(epoch); }
   void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) override;
   std::int64_t skipped() const override { return sampler_.skipped(); }
-  std::int64_t most_rows_per_entry() const override { return 2; }
+  /// Of tags.
+  void use_law(const data::ItemLaw* law) override { sampler_.use_law(law); }
+  std::int64_t most_rows_per_entry() const override { return 1 + sampler_.candidates(); }
 
  private:
   const data::PostRows* posts_;
   data::TripleSampler sampler_;  // of posts and tags in the place of users and items
   int shard_;
   data::MicroBatch triples_;
+  TripleCandidates candidates_;
   std::vector<std::int32_t> user_of_;  // slots, by distinct post of the step
   std::vector<std::int32_t> item_of_;
   data::SlotFinder users_;

@@ -28,6 +28,13 @@ struct Scoring {
   std::unique_ptr<catalogue::PairFunction> pairs;
 };
 
+/// What trains a factor model whose recipe asks for more than game::PairwiseEngine knows: the model as a network, which
+/// has no dense parameters.
+struct StandIn {
+  std::unique_ptr<const game::NeuralModel> network;
+  table::DenseParameters dense;
+};
+
 /// Copies share their tables, so that a perturbed model takes room for the tables that differ only.
 struct FactorModel {
   std::shared_ptr<table::Table> users;
@@ -42,6 +49,7 @@ struct FactorModel {
   /// Where the model is an auto-encoder: its form, and the items' input rows; `items` are the output rows, with bias.
   std::optional<game::Autoencoder> autoencoder{};
   std::shared_ptr<table::Table> encoder{};
+  std::shared_ptr<StandIn> stand_in{};  ///< while it trains, where there is one
 
   /// The sharded tables that hold numbers: users (where they have rows), items, the encoder of auto-encoders, further
   /// ones.

@@ -1,0 +1,71 @@
+#include <string>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+#include "spar/base/error.hpp"
+#include "spar/systems/factor_model.hpp"
+#include "spar/systems/system.hpp"
+
+namespace {
+
+std::string fault(const std::string& system, const std::vector<std::string>& overrides) {
+  try {
+    spar::systems::plan_of(spar::systems::load_recipe(system, overrides));
+  } catch (const spar::UserError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(laws)
+
+BOOST_AUTO_TEST_CASE(a_law_of_negatives_that_a_system_does_not_draw_gets_one_sentence) {
+  const std::string behind = " is for models of users and items: ";
+  BOOST_TEST(fault("cdae", {"sampling.negatives=popularity"}) ==
+             "sampling.negatives = \"popularity\"" + behind + "cdae draws its negatives uniformly");
+  BOOST_TEST(fault("cdae", {"sampling.own_items=true"}) ==
+             "sampling.own_items = true" + behind + "cdae draws its negatives uniformly");
+  BOOST_TEST(fault("gru4rec", {"sampling.candidates=4"}) ==
+             "sampling.candidates = 4" + behind + "gru4rec draws its negatives uniformly");
+  BOOST_TEST(fault("pitf", {"sampling.negatives=popularity"}) ==
+             "sampling.negatives = \"popularity\"" + behind + "pitf draws its negatives uniformly");
+  for (const char* system : {"bpr-mf", "apr", "mf", "gmf", "mlp", "neumf", "vbpr", "amr", "pat", "pitf", "atf"})
+    BOOST_TEST(fault(system, {"sampling.candidates=4"}) == "accepted", system);
+  for (const char* system : {"bpr-mf", "apr", "mf", "gmf", "mlp", "neumf", "vbpr", "amr", "pat", "fncf"})
+    BOOST_TEST(fault(system, {"sampling.own_items=true"}) == "accepted", system);
+}
+
+BOOST_AUTO_TEST_CASE(what_the_engine_of_factor_models_leaves_out_names_what_it_goes_with) {
+  BOOST_TEST(fault("bpr-mf", {"sampling.candidates=4", "parallel.pipeline=1"}) ==
+             "sampling.candidates = 4 of bpr-mf goes with parallel.pipeline = 0 only");
+  BOOST_TEST(fault("bpr-mf", {"optimizer.clip_norm=2", "objective.l2_form=batch_mean"}) ==
+             "optimizer.clip_norm = 2.0 of bpr-mf goes with objective.l2_form = \"occurrence\", \"distinct\" or "
+             "\"table\" only");
+  BOOST_TEST(fault("apr", {"objective.l2_form=table", "adversary.scope=sample"}) ==
+             "objective.l2_form = \"table\" of apr goes with adversary.scope = \"shard\" or \"batch\" only");
+  BOOST_TEST(fault("apr", {"sampling.candidates=4", "adversary.ball=global_l2"}) ==
+             "sampling.candidates = 4 of apr goes with adversary.ball = \"row_l2\" or \"linf\" in scope batch only");
+  BOOST_TEST(fault("apr", {"sampling.candidates=4", "optimizer.clip_norm=1", "objective.l2_form=distinct"}) ==
+             "accepted");
+  BOOST_TEST(fault("apr", {"objective.l2_form=batch_mean", "parallel.pipeline=1"}) == "accepted");
+}
+
+BOOST_AUTO_TEST_CASE(a_penalty_that_a_network_does_not_know_gets_one_sentence) {
+  BOOST_TEST(fault("mf", {"objective.l2_form=batch_mean"}) ==
+             "objective.l2_form = \"batch_mean\" is the penalty of APR's code, for bpr-mf and apr as they train by "
+             "default: mf takes occurrence, distinct and table here");
+  for (const char* system : {"mf", "pat", "pitf", "atf"})
+    BOOST_TEST(fault(system, {"objective.l2_form=table"}) == "accepted", system);
+}
+
+BOOST_AUTO_TEST_CASE(mf_published_draws_its_negatives_as_its_source_does) {
+  const spar::Recipe recipe = spar::systems::load_recipe("mf-published", {});
+  BOOST_TEST(recipe.flag("sampling.own_items"));
+  BOOST_TEST(recipe.text("sampling.negatives") == "uniform");
+  BOOST_TEST(recipe.integer("sampling.candidates") == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
