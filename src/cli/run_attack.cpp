@@ -134,6 +134,7 @@ class AttackRun {
     if (searches_) name += search_.goal == systems::Goal::label ? "-label" : fmt::format("-top{}", options_.top);
     if (!options_.push.empty()) name += "-push";
     if (options_.most_changes) name += fmt::format("-max{}", *options_.most_changes);
+    if (search_.box) name += fmt::format("-box{:g},{:g}", search_.box->first, search_.box->second);
     if (options_.draws > 0) name += fmt::format("-draws{}", options_.draws);
     name += ".json";
     store::make_directories(run_.paths.results());
@@ -244,6 +245,9 @@ class AttackRun {
                         "ends at 1 or above",
                         options_.box[0], options_.box[1]));
     }
+    if (profiles && search_.search.most_changes > systems::most_profile_changes)
+      throw UserError(fmt::format("--max-changes {}: of a profile at most {} entries may change",
+                                  search_.search.most_changes, systems::most_profile_changes));
     if (options_.goal == "label" && !profiles)
       throw UserError(fmt::format("{}: --goal label is for systems that predict a label from profiles: {} ranks",
                                   run_.paths.directory, system));

@@ -19,7 +19,6 @@ constexpr std::size_t pairs_per_pass = 32;
 constexpr std::size_t most_own_members = 4096;
 constexpr std::size_t fewest_pulled_members = 8192;
 constexpr std::size_t pulled_members = 65536;  // of all shards
-constexpr std::int64_t most_entries = 256;
 constexpr std::int64_t rivals_per_place = 4;
 constexpr int most_attempts = 4;
 constexpr int member_tag = 1040;
@@ -49,8 +48,8 @@ class ProfileAttack {
         pairs_(static_cast<std::size_t>(layout.shard_count(communicator.rank()))),
         counts_(pairs_.size()),
         workers_(static_cast<std::size_t>(threads())) {
-    if (plan_.search.most_changes == 0 || plan_.search.most_changes > most_entries)
-      plan_.search.most_changes = most_entries;
+    if (plan_.search.most_changes == 0) plan_.search.most_changes = most_profile_changes;
+    SPAR_ASSERT(plan_.search.most_changes <= most_profile_changes);
     plan_.search.lowest = plan_.box ? plan_.box->first : 0.0;
     plan_.search.highest = plan_.box ? plan_.box->second : 1.0;
     SPAR_ASSERT(plan_.search.lowest == 0.0 && plan_.search.highest >= 1.0);

@@ -92,6 +92,7 @@ class NetworkAttacks(Scratch):
         place = self.place("fncf")
         words = ["attack", place, "--method", "cw"]
         self.refused("--box -1,1: entries of a profile are 0 or 1, so their box begins at 0 and ends at 1 or above", *words, "--box=-1,1")
+        self.refused("--max-changes 257: of a profile at most 256 entries may change", *words, "--max-changes", "257")
         self.refused(f"{place}: --draws averages over the noise of a training: fncf has none here", *words, "--goal", "label", "--draws", "3")
         self.refused(f'{place}: fncf has the tap "user_profile" for training examples only, and nothing of it stays when pairs are ranked: an attack can perturb '
                      "user, item, dense.mlp.0.weights, dense.mlp.0.bias, dense.mlp.1.weights, dense.mlp.1.bias, dense.output.weights, dense.output.bias",

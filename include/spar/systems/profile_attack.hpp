@@ -6,6 +6,9 @@
 /// (Du et al., IEEE Transactions on Multimedia 2019, where a profile is a user's features.)
 namespace spar::systems {
 
+/// The most entries of one profile that a change may move.
+inline constexpr std::int64_t most_profile_changes = 256;
+
 /// Each pair has a change d of its own, of the row x_u of its user (1 for each training item, else 0) within
 /// [0, box.second]; profiles of items, what is masked, and n_u in the scale of the sum stay as they are. So
 /// e_u = scale (sum of (x_j + d_j) a_j), and an entry's gradient is scale a_j . d margin / d e_u.
@@ -17,9 +20,10 @@ namespace spar::systems {
 /// pairs with a logit above 0; with draws > 0 the logit is its mean over that many draws of the training's noise, the
 /// same at all steps.
 ///
-/// Which entries may change: search.most_changes of them, by default (and at most) 256, those of the largest |gradient|
-/// at the profile as it was that the box lets move against it; never that of the item itself. They are found exactly
-/// among all items, as recommendations are; of a profile of more than 4,096 items the first 4,096 are looked at.
+/// Which entries may change: search.most_changes of them, by default (and at most) most_profile_changes, those of the
+/// largest |gradient| at the profile as it was that the box lets move against it; never that of the item itself. They
+/// are found exactly among all items, as recommendations are; of a profile of more than 4,096 items the first 4,096 are
+/// looked at.
 ///
 /// Collective; the same bits on any launch. Memory of a rank, besides what spar evaluate takes twice: for 4,096 users
 /// at a time (of all ranks) 4 K + 256 item numbers and two rows; pulled rows of at most max(8,192, 65,536 / shards)
