@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace spar::adversary {
 
@@ -18,7 +19,8 @@ constexpr double least_gain = 1e-4;
 }  // namespace
 
 CarliniWagnerSearch::CarliniWagnerSearch(const CarliniWagnerSettings& settings, std::span<const float> row)
-    : settings_(settings), row_(row.begin(), row.end()), weight_(settings.first_weight) {
+    : settings_(settings), row_(row.begin(), row.end()), weight_(settings.first_weight), moving_(row.size()) {
+  std::iota(moving_.begin(), moving_.end(), std::size_t{0});
   begin_round();
 }
 
@@ -41,7 +43,27 @@ double CarliniWagnerSearch::squared_distance() const {
   return sum;
 }
 
+void CarliniWagnerSearch::choose_columns(std::span<const float> gradient) {
+  std::erase_if(moving_, [&](std::size_t k) {
+    const auto x = static_cast<double>(row_[k]);
+    return gradient[k] == 0.0F || (gradient[k] < 0.0F ? x >= settings_.highest : x <= settings_.lowest);
+  });
+  if (moving_.size() > static_cast<std::size_t>(settings_.most_changes)) {
+    std::ranges::stable_sort(
+        moving_, [&](std::size_t a, std::size_t b) { return std::abs(gradient[a]) > std::abs(gradient[b]); });
+    moving_.resize(static_cast<std::size_t>(settings_.most_changes));
+    std::ranges::sort(moving_);
+  }
+}
+
+std::int64_t CarliniWagnerSearch::changes() const {
+  std::int64_t count = 0;
+  for (std::size_t k = 0; k < best_.size(); ++k) count += best_[k] != row_[k] ? 1 : 0;
+  return count;
+}
+
 void CarliniWagnerSearch::tell(double margin, std::span<const float> gradient) {
+  if (settings_.most_changes > 0 && round_ == 0 && step_ == 0) choose_columns(gradient);
   const double squares = squared_distance();
   const double hinge = std::max(0.0, margin + settings_.confidence);
   if (margin < 0.0 && hinge == 0.0) {
@@ -71,7 +93,7 @@ void CarliniWagnerSearch::step(bool is_hinge_active, std::span<const float> grad
   ++step_;
   const double first = 1.0 - std::pow(first_decay, step_);
   const double second = 1.0 - std::pow(second_decay, step_);
-  for (std::size_t k = 0; k < row_.size(); ++k) {
+  for (const std::size_t k : moving_) {
     double g = 2.0 * change_[k];
     if (is_hinge_active) g += weight_ * static_cast<double>(gradient[k]);
     mean_[k] = first_decay * mean_[k] + (1.0 - first_decay) * g;

@@ -86,6 +86,14 @@ void declare(OptionSet& set, AttackOptions& options) {
   set.text("--push", "ID", options.push,
            "Original id of the item that cw moves into all lists; default: judged items leave their users' lists");
   set.real("--confidence", "X", options.confidence, {0, 1e30}, "By how much cw must pass the score at the lists' end");
+  set.integer("--max-changes", "N", options.most_changes, {1, 1000000},
+              "Numbers of a row that cw may change, those of the largest gradient; default: all, of profiles 256");
+  set.reals("--box", "LOW,HIGH", options.box, {-1e30, 1e30},
+            "What changed values of cw stay within; default: the range of the values, of profiles 0,1");
+  set.choice("--goal", {"list", "label"}, options.goal,
+             "What cw changes of profiles are to reach: another list, or another predicted label");
+  set.integer("--draws", "N", options.draws, {0, 10000},
+              "Draws of the noise of training over which cw averages logits, with --goal label");
   set.seed("--seed", options.seed, "Fixes the attack's random numbers");
   declare_work(set, options);
 }

@@ -14,6 +14,7 @@
 #include "spar/store/durable.hpp"
 #include "spar/systems/attack.hpp"
 #include "spar/systems/feature_attack.hpp"
+#include "spar/systems/profile_attack.hpp"
 #include "spar/systems/run_directory.hpp"
 
 namespace spar::cli {
@@ -63,7 +64,9 @@ class AttackRun {
     progress.status(
         fmt::format("attacking {}: searching the smallest changes of {}", run_.paths.directory, search_.tap));
     const auto lists = lists_.evaluation(options_.split, false);
-    found_ = systems::attack_features(communicator_, run_.layout, run_.model, lists, search_);
+    found_ = search_.tap == systems::profile_tap
+                 ? systems::attack_profiles(communicator_, run_.layout, run_.model, lists, search_)
+                 : systems::attack_features(communicator_, run_.layout, run_.model, lists, search_);
   }
 
   std::string json() const {
@@ -128,8 +131,11 @@ class AttackRun {
       const std::string taps = fmt::format("{}", fmt::join(plan_.taps, "+"));
       name += taps.size() <= longest_taps_in_name ? "-" + taps : fmt::format("-{}-taps", plan_.taps.size());
     }
-    if (searches_) name += fmt::format("-top{}", options_.top);
+    if (searches_) name += search_.goal == systems::Goal::label ? "-label" : fmt::format("-top{}", options_.top);
     if (!options_.push.empty()) name += "-push";
+    if (options_.most_changes) name += fmt::format("-max{}", *options_.most_changes);
+    if (search_.box) name += fmt::format("-box{:g},{:g}", search_.box->first, search_.box->second);
+    if (options_.draws > 0) name += fmt::format("-draws{}", options_.draws);
     name += ".json";
     store::make_directories(run_.paths.results());
     store::write_durably(run_.paths.results() + "/" + name, json() + "\n");
@@ -188,26 +194,72 @@ class AttackRun {
     const std::string& system = run_.recipe.system();
     methods_ = options_.methods;
     searches_ = std::erase(methods_, search_method) > 0;
-    if (!searches_ && !options_.push.empty()) throw UserError("--push is for --method cw only");
+    if (!searches_) refuse_search_options();
     plan_.taps = options_.taps.empty() ? systems::default_taps(run_.recipe, run_.model) : options_.taps;
     const auto inputs = systems::continuous_inputs(run_.model);
     if (searches_ && inputs.empty())
       throw UserError(fmt::format(
-          "{}: --method cw changes numbers that describe items, and {} has none: it knows users and items by "
-          "their ids",
+          "{}: --method cw changes numbers that describe items or profiles of users, and {} has none: it knows users "
+          "and items by their ids",
           run_.paths.directory, system));
     if (searches_ && options_.taps.empty() && methods_.empty()) plan_.taps = {inputs.front()};
-    systems::check_taps(fmt::format("{}: {}", run_.paths.directory, system), run_.model, plan_.taps);
+    // Profiles are changed by the search alone, so no other method may meet this tap.
+    auto of_all = plan_.taps;
+    if (searches_ && methods_.empty()) std::erase(of_all, systems::profile_tap);
+    systems::check_taps(fmt::format("{}: {}", run_.paths.directory, system), run_.model, of_all);
     if (!searches_) return;
     const auto tap = std::ranges::find_first_of(plan_.taps, inputs);
     search_.tap = tap == plan_.taps.end() ? inputs.front() : *tap;
     if (!options_.taps.empty() && tap == plan_.taps.end())
-      throw UserError(fmt::format("{}: --method cw changes numbers that describe items: of {} it can change {}, not {}",
-                                  run_.paths.directory, system, fmt::join(inputs, ", "),
-                                  fmt::join(options_.taps, ", ")));
+      throw UserError(
+          fmt::format("{}: --method cw changes what users and items are known by: of {} it can change {}, not {}",
+                      run_.paths.directory, system, fmt::join(inputs, ", "), fmt::join(options_.taps, ", ")));
     search_.top = options_.top;
     search_.search.confidence = options_.confidence;
     search_.search.steps = static_cast<int>(options_.steps.value_or(search_steps));
+    search_.search.most_changes = options_.most_changes.value_or(0);
+    set_goal();
+  }
+
+  void refuse_search_options() const {
+    const std::pair<bool, const char*> given[] = {{!options_.push.empty(), "--push"},
+                                                  {options_.most_changes.has_value(), "--max-changes"},
+                                                  {!options_.box.empty(), "--box"},
+                                                  {options_.goal != "list", "--goal"},
+                                                  {options_.draws > 0, "--draws"}};
+    for (const auto& [is_given, name] : given) {
+      if (is_given) throw UserError(fmt::format("{} is for --method cw only", name));
+    }
+  }
+
+  void set_goal() {
+    const std::string& system = run_.recipe.system();
+    const bool profiles = search_.tap == systems::profile_tap;
+    if (!options_.box.empty()) {
+      if (options_.box.size() != 2 || options_.box[0] >= options_.box[1])
+        throw UserError("--box takes two numbers, the smaller one first");
+      search_.box = {options_.box[0], options_.box[1]};
+      if (profiles && (options_.box[0] != 0.0 || options_.box[1] < 1.0))
+        throw UserError(
+            fmt::format("--box {:g},{:g}: entries of a profile are 0 or 1, so their box begins at 0 and "
+                        "ends at 1 or above",
+                        options_.box[0], options_.box[1]));
+    }
+    if (profiles && search_.search.most_changes > systems::most_profile_changes)
+      throw UserError(fmt::format("--max-changes {}: of a profile at most {} entries may change",
+                                  search_.search.most_changes, systems::most_profile_changes));
+    if (options_.goal == "label" && !profiles)
+      throw UserError(fmt::format("{}: --goal label is for systems that predict a label from profiles: {} ranks",
+                                  run_.paths.directory, system));
+    search_.goal = options_.goal == "label" ? systems::Goal::label : systems::Goal::list;
+    if (options_.draws == 0) return;
+    if (!profiles || !run_.model.network->profiled()->is_noisy())
+      throw UserError(fmt::format("{}: --draws averages over the noise of a training: {} has none here",
+                                  run_.paths.directory, system));
+    if (search_.goal != systems::Goal::label)
+      throw UserError("--draws goes with --goal label: lists are ranked without noise");
+    search_.draws = static_cast<int>(options_.draws);
+    search_.seed = options_.seed;
   }
 
   // The row of an item's original id, which lies on one rank.
@@ -245,6 +297,10 @@ class AttackRun {
             {"item", options_.push},
             {"top", search_.top},
             {"confidence", search_.search.confidence},
+            {"label", search_.goal == systems::Goal::label},
+            {"draws", search_.draws},
+            {"max_changes", options_.most_changes ? nlohmann::ordered_json(*options_.most_changes) : nullptr},
+            {"box", options_.box.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(options_.box)},
             {"steps", search_.search.steps},
             {"pairs", found_.pairs},
             {"attacked", found_.attacked},
@@ -252,6 +308,7 @@ class AttackRun {
             {"success_rate", share(found_.successes, found_.attacked)},
             {"distortion", number(found_.distortion)},
             {"relative_distortion", number(found_.relative)},
+            {"changes", number(found_.changes)},
             {"hit_ratio", share(found_.hits, found_.pairs)},
             {"attacked_hit_ratio", share(hits_after(), found_.pairs)}};
   }
@@ -259,15 +316,20 @@ class AttackRun {
   std::int64_t hits_after() const { return found_.hits + (search_.pushed < 0 ? -1 : 1) * found_.successes; }
 
   std::string search_line() const {
-    const std::string goal = search_.pushed < 0 ? fmt::format("judged items out of the top {}", search_.top)
-                                                : fmt::format("item {} into the top {}", options_.push, search_.top);
+    const std::string goal =
+        search_.goal == systems::Goal::label
+            ? fmt::format("{} to label {}", search_.pushed < 0 ? "judged items" : "item " + options_.push,
+                          search_.pushed < 0 ? 0 : 1)
+        : search_.pushed < 0 ? fmt::format("judged items out of the top {}", search_.top)
+                             : fmt::format("item {} into the top {}", options_.push, search_.top);
     std::string text = fmt::format("cw on {}, {}: {} of {} pairs", search_.tap, goal, with_commas(found_.successes),
                                    with_commas(found_.attacked));
     if (found_.attacked > 0)
       text +=
           fmt::format(" ({:.1f}%)", 100 * static_cast<double>(found_.successes) / static_cast<double>(found_.attacked));
     if (found_.successes > 0)
-      text += fmt::format(", mean L2 distortion {:.4g} ({:.1f}% of a row)", found_.distortion, 100 * found_.relative);
+      text += fmt::format(", mean L2 distortion {:.4g} ({:.1f}% of a row) in {:.1f} numbers", found_.distortion,
+                          100 * found_.relative, found_.changes);
     if (found_.pairs > 0)
       text += fmt::format("; hits {:.4f} before, {:.4f} after",
                           static_cast<double>(found_.hits) / static_cast<double>(found_.pairs),

@@ -13,7 +13,8 @@ Verb attack_verb() {
   verb.examples = {"spar attack runs/bpr-mf-ml-100k --method fgm --epsilon 0.5,1,2",
                    "mpirun -n 4 spar attack runs/apr-ml-100k --method pgd --steps 25 --ball row_l2 --json",
                    "spar attack runs/amr-women --taps item_features --epsilon 0.05,0.1,0.2",
-                   "spar attack runs/amr-women --method cw --top 20"};
+                   "spar attack runs/amr-women --method cw --top 20",
+                   "spar attack runs/fncf-ml-100k --method cw --goal label --max-changes 20"};
   verb.declare = [](OptionSet& set) {
     auto options = std::make_shared<AttackOptions>();
     declare(set, *options);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "pull_rows.hpp"
+#include <fmt/format.h>
 
 #include "spar/base/error.hpp"
 #include "spar/base/threads.hpp"
@@ -29,8 +30,8 @@ struct Pair {
 };
 
 struct Sums {
-  double pairs = 0, hits = 0, attacked = 0, successes = 0, distortion = 0, relative = 0;
-  static constexpr int count = 6;
+  double pairs = 0, hits = 0, attacked = 0, successes = 0, distortion = 0, relative = 0, changes = 0;
+  static constexpr int count = 7;
 };
 
 double length(std::span<const float> row) {
@@ -92,8 +93,14 @@ class FeatureAttack {
       lowest = std::min(lowest, static_cast<double>(*low));
       highest = std::max(highest, static_cast<double>(*high));
     }
-    plan_.search.lowest = -communicator_.max(-lowest);
-    plan_.search.highest = communicator_.max(highest);
+    lowest = -communicator_.max(-lowest);
+    highest = communicator_.max(highest);
+    const auto [low, high] = plan_.box.value_or(std::pair{lowest, highest});
+    if (low > lowest || high < highest)
+      throw UserError(fmt::format("--box {:g},{:g} does not hold the values of {}, which lie from {:g} to {:g}", low,
+                                  high, plan_.tap, lowest, highest));
+    plan_.search.lowest = low;
+    plan_.search.highest = high;
   }
 
   bool is_masked(Index user, Index item) const {
@@ -221,6 +228,7 @@ class FeatureAttack {
       if (!search.has_reached()) continue;
       sums.successes += 1;
       sums.distortion += search.distortion();
+      sums.changes += static_cast<double>(search.changes());
       const double norm = length(std::span(row(1 + attacked_, k), columns));
       sums.relative += norm > 0.0 ? search.distortion() / norm : 0.0;
     }
@@ -268,7 +276,7 @@ class FeatureAttack {
   FeatureAttackResult result() {
     std::vector<double> numbers;
     for (const Sums& s : sums_) {
-      const double row[] = {s.pairs, s.hits, s.attacked, s.successes, s.distortion, s.relative};
+      const double row[] = {s.pairs, s.hits, s.attacked, s.successes, s.distortion, s.relative, s.changes};
       numbers.insert(numbers.end(), std::begin(row), std::end(row));
     }
     const auto total = comm::tree_sum(communicator_, layout_.shards, numbers, Sums::count);
@@ -280,6 +288,7 @@ class FeatureAttack {
     // Means over nothing are not a number.
     result.distortion = total[4] / total[3];
     result.relative = total[5] / total[3];
+    result.changes = total[6] / total[3];
     return result;
   }
 
@@ -304,7 +313,9 @@ class FeatureAttack {
 }  // namespace
 
 std::vector<std::string> continuous_inputs(const FactorModel& model) {
-  if (!model.network || model.network->described() == nullptr) return {};
+  if (!model.network) return {};
+  if (model.network->profiled() != nullptr) return {profile_tap};
+  if (model.network->described() == nullptr) return {};
   return model.network->described()->inputs();
 }
 

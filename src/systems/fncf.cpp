@@ -103,6 +103,27 @@ std::vector<std::string> FncfModel::taps() const {
   return taps;
 }
 
+// What the sums of the examples are multiplied by: examples x 1.
+template <class T>
+Var FncfModel::scales(const game::Pass<T>& pass, std::size_t role) const {
+  const game::BagLists& bags = pass.batch.bags[role];
+  const auto& slots = pass.batch.slots[role];
+  const tape::Matrix<T> column = room(pass.tape(), static_cast<int>(slots.size()), 1);
+  for (std::size_t k = 0; k < slots.size(); ++k) {
+    const auto bag = static_cast<std::size_t>(slots[k]);
+    column.at(static_cast<int>(k), 0) = static_cast<T>(profile_scale(bags.offsets[bag + 1] - bags.offsets[bag]));
+  }
+  return pass.tape().constant(column);
+}
+
+// Sums, not yet scaled, with the noise of training where it has some.
+template <class T>
+Var FncfModel::noisy(const game::Pass<T>& pass, std::size_t role, Var sums) const {
+  if (grams().empty() || !pass.context.training) return sums;
+  return add_profile_noise(pass.context, sums, pass.grams[role], settings_.input_noise,
+                           first_noise_ + static_cast<std::uint32_t>(role));
+}
+
 // e_u or e_i of the examples: examples x dim.
 template <class T>
 Var FncfModel::side(const game::Pass<T>& pass, std::size_t role, bool teacher) const {
@@ -112,17 +133,10 @@ Var FncfModel::side(const game::Pass<T>& pass, std::size_t role, bool teacher) c
   Var rows = pass.tables[table];
   if (teacher) rows = tape.constant(tape.value(rows));
   rows = tape::slice_columns(tape, rows, teacher ? settings_.dim : 0, settings_.dim);
-  const auto& slots = pass.batch.slots[role];
-  Var sums = tape::gather(tape, tape::embedding_bag(tape, rows, {bags.offsets, bags.slots}, {}), slots);
-  if (!teacher && !grams().empty() && pass.context.training)
-    sums = add_profile_noise(pass.context, sums, pass.grams[role], settings_.input_noise,
-                             first_noise_ + static_cast<std::uint32_t>(role));
-  const tape::Matrix<T> scales = room(tape, static_cast<int>(slots.size()), 1);
-  for (std::size_t k = 0; k < slots.size(); ++k) {
-    const auto bag = static_cast<std::size_t>(slots[k]);
-    scales.at(static_cast<int>(k), 0) = static_cast<T>(profile_scale(bags.offsets[bag + 1] - bags.offsets[bag]));
-  }
-  return tape::multiply_column(tape, sums, tape.constant(scales));
+  Var sums =
+      tape::gather(tape, tape::embedding_bag(tape, rows, {bags.offsets, bags.slots}, {}), pass.batch.slots[role]);
+  if (!teacher) sums = noisy(pass, role, sums);
+  return tape::multiply_column(tape, sums, scales(pass, role));
 }
 
 template <class T>
@@ -195,6 +209,20 @@ Var FncfModel::build(const game::Pass<T>& pass) const {
 
 template Var FncfModel::build(const game::Pass<float>&) const;
 template Var FncfModel::build(const game::Pass<double>&) const;
+
+Var FncfModel::profile_scores(const game::Pass<float>& pass) const {
+  tape::Tape<float>& tape = pass.tape();
+  const bool noise = pass.context.training;
+  const auto side_of = [&](std::size_t role) {
+    const Var scaled = tape::slice_columns(tape, pass.rows(role, role), 0, settings_.dim);
+    if (!noise || grams().empty()) return scaled;
+    const tape::Matrix<float> zero = room(tape, tape.value(scaled).rows, settings_.dim);
+    for (int r = 0; r < zero.rows; ++r) std::fill_n(zero.row(r), zero.stride, 0.0F);
+    const Var sum = noisy(pass, role, tape.constant(zero));
+    return tape::add(tape, scaled, tape::multiply_column(tape, sum, scales(pass, role)));
+  };
+  return apply(pass.context, student_, side_of(0), side_of(1), noise ? settings_.hidden_noise : 0.0).logits;
+}
 
 // The vectors of the product and of the perceptron's input are the same one.
 void FncfModel::represent_user(const table::DenseParameters& dense, const float* row, float* out) const {

@@ -41,7 +41,7 @@ template <class T>
 tape::Var add_profile_noise(const tape::layers::Context<T>& context, tape::Var sums, const tape::Matrix<T>& gram,
                             double deviation, std::uint32_t place);
 
-class FncfModel final : public game::NeuralModelOf<FncfModel> {
+class FncfModel final : public game::NeuralModelOf<FncfModel>, public game::ProfiledModel {
  public:
   explicit FncfModel(const FncfSettings& settings);
 
@@ -60,6 +60,11 @@ class FncfModel final : public game::NeuralModelOf<FncfModel> {
   template <class T>
   tape::Var build(const game::Pass<T>& pass) const;
 
+  const game::ProfiledModel* profiled() const override { return this; }
+  tape::Var profile_scores(const game::Pass<float>& pass) const override;
+  bool is_noisy() const override {
+    return settings_.has_teacher && (settings_.input_noise != 0.0 || settings_.hidden_noise != 0.0);
+  }
   int score_columns() const override { return scorer_.score_columns(); }
   void represent_user(const table::DenseParameters& dense, const float* row, float* out) const override;
   void represent_item(const table::DenseParameters& dense, const float* row, float* out) const override;
@@ -78,6 +83,10 @@ class FncfModel final : public game::NeuralModelOf<FncfModel> {
   };
   Tower declare_tower(const std::string& prefix);
   int hint_layers() const { return static_cast<int>(settings_.layers.size()) - 1; }
+  template <class T>
+  tape::Var scales(const game::Pass<T>& pass, std::size_t role) const;
+  template <class T>
+  tape::Var noisy(const game::Pass<T>& pass, std::size_t role, tape::Var sums) const;
   template <class T>
   tape::Var side(const game::Pass<T>& pass, std::size_t role, bool teacher) const;
   template <class T>

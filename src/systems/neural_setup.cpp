@@ -22,10 +22,11 @@ game::NeuralSetup neural_setup(const comm::Communicator& communicator, const Sha
   setup.train = &train;
   setup.posts = posts;
   if (model.network->reads_profiles()) {
-    const auto by_item =
-        std::make_shared<data::UserLists>(data::transpose(communicator, train, model.items->partition()));
+    const auto by_item = std::make_shared<const ItemLists>(
+        ItemLists{&train, data::transpose(communicator, train, model.items->partition())});
+    model.by_item = by_item;
     const auto batcher =
-        std::make_shared<game::ProfileBatcher>(communicator, train, *by_item, model.items->partition());
+        std::make_shared<game::ProfileBatcher>(communicator, train, by_item->lists, model.items->partition());
     setup.complete = [by_item, batcher](std::span<game::NeuralBatch* const> batches) { batcher->complete(batches); };
   }
   return setup;

@@ -110,7 +110,11 @@ ProfileSums sum_profiles(const comm::Communicator& communicator, int shards, con
   const data::UserLists& train = *lists.masked.front();
   SPAR_ASSERT(train.first_user == model.users->first_row() && train.users() == model.users->rows());
   const ShardLayout layout{shards, communicator.size()};
-  const data::UserLists by_item = data::transpose(communicator, train, model.items->partition());
+  // Evaluations of a training find the lists made; others make them for themselves.
+  const bool known = model.by_item && model.by_item->of == &train;
+  const data::UserLists made =
+      known ? data::UserLists{} : data::transpose(communicator, train, model.items->partition());
+  const data::UserLists& by_item = known ? model.by_item->lists : made;
   ProfileSums sums;
   sums.columns = model.items->shape().dim;
   const auto stride = static_cast<std::size_t>(padded(sums.columns));

@@ -19,7 +19,7 @@ struct ProfileSums {
 /// Sums over the first of the lists that are masked, the training's: of the chosen users (others stay 0) and of all
 /// items. Each sum is a chain of additions in ascending order of the members, so that its bits depend on the profile
 /// alone. Collective. Works in waves of 65,536 members a shard, whose rows are pulled; holds the lists of the rank's
-/// items, 4 bytes an interaction.
+/// items, 4 bytes an interaction, unless the model has them.
 ProfileSums sum_profiles(const comm::Communicator& communicator, int shards, const FactorModel& model,
                          const evaluate::EvaluationLists& lists);
 

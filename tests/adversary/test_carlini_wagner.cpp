@@ -50,6 +50,40 @@ BOOST_AUTO_TEST_CASE(a_linear_score_gives_the_closed_form) {
   BOOST_TEST(margin(search.best(), gradient) < 0.0);
 }
 
+// The closed form on the columns that may change: s / ||the gradient on them||.
+BOOST_AUTO_TEST_CASE(a_cap_leaves_the_columns_of_the_largest_gradient_that_the_box_lets_move) {
+  const std::vector<float> row{0.0F, 1.0F, 0.0F, 0.5F, 1.0F, 0.0F};
+  const std::vector<float> slope{0.4F, -0.3F, -0.2F, 0.15F, 0.1F, 0.0F};
+  const auto linear = [&](std::span<const float> at, std::span<float> gradient) {
+    double sum = 0.35;
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      gradient[k] = slope[k];
+      sum += static_cast<double>(slope[k]) * static_cast<double>(at[k]);
+    }
+    return sum;
+  };
+  // Columns 0 and 1 stand at the ends of the box that they would have to leave.
+  const double steepest[] = {0.2, 0.15, 0.1};
+  double before = std::numeric_limits<double>::infinity();
+  for (const std::int64_t most : {1, 2, 3, 5}) {
+    const auto search = adversary::search_row({.lowest = 0.0, .highest = 1.0, .most_changes = most}, row, linear);
+    const double margin = 0.35 - 0.3 + 0.15 * 0.5 + 0.1;
+    double squares = 0.0;
+    for (std::int64_t k = 0; k < std::min<std::int64_t>(3, most); ++k) squares += steepest[k] * steepest[k];
+    BOOST_TEST(search.changes() <= std::min<std::int64_t>(3, most));
+    BOOST_TEST(search.has_reached() == (most > 1));
+    if (!search.has_reached()) continue;
+    if (most == 2) {
+      BOOST_TEST(search.best()[4] == row[4]);
+    } else {
+      BOOST_TEST(std::abs(search.distortion() - margin / std::sqrt(squares)) < 0.02);
+    }
+    BOOST_TEST(search.distortion() <= before);
+    before = search.distortion();
+    for (const float x : search.best()) BOOST_TEST((x >= 0.0F && x <= 1.0F));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(more_confidence_costs_more_distortion_and_is_kept) {
   double before = 0.0;
   for (const double confidence : {0.0, 0.1, 0.3}) {

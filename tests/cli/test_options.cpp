@@ -95,6 +95,14 @@ BOOST_AUTO_TEST_CASE(attack) {
   BOOST_TEST(search.top == 20);
   BOOST_TEST(search.push == "i7");
   BOOST_TEST(search.confidence == 0.2);
+  const auto profile = parse<spar::cli::AttackOptions>(
+      {"a", "--method", "cw", "--max-changes", "12", "--box", "0,3", "--goal", "label", "--draws", "10"});
+  BOOST_TEST(profile.most_changes.value() == 12);
+  BOOST_TEST((profile.box == std::vector<double>{0, 3}));
+  BOOST_TEST(profile.goal == "label");
+  BOOST_TEST(profile.draws == 10);
+  BOOST_TEST(!search.most_changes.has_value());
+  BOOST_TEST(search.goal == "list");
   BOOST_TEST(!search.steps.has_value());
   BOOST_TEST(parse<spar::cli::AttackOptions>({"a"}).taps.empty());
 }

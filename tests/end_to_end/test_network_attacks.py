@@ -75,13 +75,51 @@ class NetworkAttacks(Scratch):
         place = self.place("mult-vae")
         self.refused(f'{place}: mult-vae has no tap "user": an attack can perturb decoder.weights, encoder.weights, dense.encoder.0.bias, dense.code.weights, '
                      "dense.code.bias, dense.decoder.0.weights, dense.decoder.0.bias", "attack", place, "--taps", "user")
-        self.refused(f"{place}: --method cw changes numbers that describe items, and mult-vae has none: it knows users and items by their ids",
+        self.refused(f"{place}: --method cw changes numbers that describe items or profiles of users, and mult-vae has none: it knows users and items by their ids",
                      "attack", place, "--method", "cw")
         place = self.place("amr")
-        self.refused(f"{place}: --method cw changes numbers that describe items: of amr it can change item_features, not user", "attack", place, "--method", "cw",
+        self.refused(f"{place}: --method cw changes what users and items are known by: of amr it can change item_features, not user", "attack", place, "--method", "cw",
                      "--taps", "user")
         self.refused(f'--push nowhere: item "nowhere" is not in {self.data}', "attack", place, "--method", "cw", "--push", "nowhere")
-        self.refused("--push is for --method cw only", "attack", place, "--push", "nowhere")
+        for option, value in (("--push", "nowhere"), ("--max-changes", "3"), ("--box", "0,1"), ("--goal", "label"), ("--draws", "2")):
+            self.refused(f"{option} is for --method cw only", "attack", place, option, value)
+        words = ["attack", place, "--method", "cw"]
+        self.refused("--box takes two numbers, the smaller one first", *words, "--box", "1,0")
+        result = run(*words, "--box", "0,0.5", "--progress", "none")
+        self.assertEqual(result.returncode, 2)
+        self.assertRegex(result.stderr, r"^spar: error: --box 0,0\.5 does not hold the values of item_features, which lie from \S+ to \S+\n$")
+        self.refused(f"{place}: --goal label is for systems that predict a label from profiles: amr ranks", *words, "--goal", "label")
+        place = self.place("fncf")
+        words = ["attack", place, "--method", "cw"]
+        self.refused("--box -1,1: entries of a profile are 0 or 1, so their box begins at 0 and ends at 1 or above", *words, "--box=-1,1")
+        self.refused("--max-changes 257: of a profile at most 256 entries may change", *words, "--max-changes", "257")
+        self.refused(f"{place}: --draws averages over the noise of a training: fncf has none here", *words, "--goal", "label", "--draws", "3")
+        self.refused(f'{place}: fncf has the tap "user_profile" for training examples only, and nothing of it stays when pairs are ranked: an attack can perturb '
+                     "user, item, dense.mlp.0.weights, dense.mlp.0.bias, dense.mlp.1.weights, dense.mlp.1.bias, dense.output.weights, dense.output.bias",
+                     "attack", place, "--taps", "user_profile")
+        self.refused(f'{place}: fncf has the tap "hidden.1" for training examples only, and nothing of it stays when pairs are ranked: an attack can perturb '
+                     "user, item, dense.mlp.0.weights, dense.mlp.0.bias, dense.mlp.1.weights, dense.mlp.1.bias, dense.output.weights, dense.output.bias",
+                     *words, "--taps", "hidden.1")
+
+    def test_smallest_changes_of_profiles_are_found_alike_on_any_ranks(self):
+        words = ["--method", "cw", "--top", 10, "--steps", 100, "--users", 60]
+        item = (self.exported_text("gmf") / "item_ids.txt").read_text().splitlines()[0]
+        for more, goal, label in ((["--taps", "user_profile"], "leave", False), (["--push", item, "--max-changes", 12], "enter", False),
+                                  (["--push", item, "--goal", "label", "--box", "0,3"], "enter", True)):
+            with self.subTest(more=more):
+                expected = self.attack("fncf", *words, *more)
+                for ranks in (2, 3):
+                    self.assertEqual(self.attack("fncf", *words, *more, ranks=ranks), expected)
+                found = json.loads(expected)["cw"]
+                self.assertEqual((found["tap"], found["goal"], found["label"]), ("user_profile", goal, label))
+                self.assertAlmostEqual(found["attacked"] / found["pairs"], found["hit_ratio"] if goal == "leave" else 1 - found["hit_ratio"])
+                self.assertLessEqual(found["successes"], found["attacked"])
+                if goal == "leave":
+                    self.assertGreater(found["successes"], 0)
+                if found["successes"] > 0:
+                    self.assertLessEqual(found["changes"], found["max_changes"] or 256)
+        text = done("attack", self.place("fncf"), *words, "--progress", "none").stdout
+        self.assertRegex(text, r"\ncw on user_profile, judged items out of the top 10: \d+ of \d+ pairs .*\nsaved \S+-top10\.json\n")
 
     def test_smallest_changes_are_found_alike_on_any_ranks_and_move_hits(self):
         words = ["--method", "cw", "--top", 20, "--steps", 200, "--users", 200]
@@ -99,7 +137,7 @@ class NetworkAttacks(Scratch):
         self.assertEqual((pushed["goal"], pushed["item"]), ("enter", item))
         self.assertGreater(pushed["attacked_hit_ratio"], pushed["hit_ratio"])
         text = done("attack", self.place("amr"), *words, "--progress", "none").stdout
-        self.assertRegex(text, r"\ncw on item_features, judged items out of the top 20: \d+ of \d+ pairs \([\d.]+%\), mean L2 distortion [\d.e-]+ \([\d.]+% of a row\); "
+        self.assertRegex(text, r"\ncw on item_features, judged items out of the top 20: \d+ of \d+ pairs \([\d.]+%\), mean L2 distortion [\d.e-]+ \([\d.]+% of a row\) in [\d.]+ numbers; "
                                r"hits 0\.\d{4} before, 0\.\d{4} after\nsaved \S+-top20\.json\n")
 
     def exported_text(self, system, *more, ranks=0):

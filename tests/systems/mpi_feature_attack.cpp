@@ -123,6 +123,21 @@ BOOST_AUTO_TEST_CASE(changes_of_linear_scores_have_the_length_of_the_closed_form
   }
 }
 
+BOOST_AUTO_TEST_CASE(fewer_numbers_of_a_row_cost_distortion) {
+  const auto world = comm::Communicator::world();
+  const Case example(world);
+  double before = 0.0;
+  for (const std::int64_t most : {0, 8, 2}) {
+    FeatureAttackPlan plan = plan_of(-1);
+    plan.search.most_changes = most;
+    const auto found = example.attack(plan);
+    BOOST_TEST(found.successes > 5);
+    BOOST_TEST(found.distortion > before);
+    if (most > 0) BOOST_TEST(found.changes <= static_cast<double>(most));
+    before = found.distortion;
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_search_has_the_bits_of_one_process_on_any_ranks_and_threads) {
   const auto world = comm::Communicator::world();
   const auto alone = comm::Communicator::alone();
@@ -159,6 +174,8 @@ BOOST_AUTO_TEST_CASE(only_models_of_described_items_have_continuous_inputs) {
   const auto world = comm::Communicator::world();
   BOOST_TEST(
       (systems::continuous_inputs(test::ToyNetwork(world, amr).model) == std::vector<std::string>{"item_features"}));
+  BOOST_TEST((systems::continuous_inputs(test::ToyNetwork(world, {"fncf"}).model) ==
+              std::vector<std::string>{systems::profile_tap}));
   for (const char* system : {"gmf", "cdae", "gru4rec"})
     BOOST_TEST(systems::continuous_inputs(test::ToyNetwork(world, {system}).model).empty());
 }

@@ -17,6 +17,9 @@ struct CarliniWagnerSettings {
   /// The box that the changed row stays in.
   double lowest = -std::numeric_limits<double>::infinity();
   double highest = std::numeric_limits<double>::infinity();
+  /// Columns that may change; 0: all. They are chosen at the row itself: those of the largest |gradient| that the box
+  /// lets move against it, the smaller column first where two are equal.
+  std::int64_t most_changes = 0;
 };
 
 /// The search for one row x: D minimises ||D||^2 + c h(D), h = max(0, margin(x + D) + kappa), by Adam from D = 0, with
@@ -41,9 +44,12 @@ class CarliniWagnerSearch {
   /// Where the goal was reached: the changed row and ||D||_2.
   std::span<const float> best() const { return best_; }
   double distortion() const { return distortion_; }
+  /// The columns in which best() differs from the row.
+  std::int64_t changes() const;
 
  private:
   double squared_distance() const;
+  void choose_columns(std::span<const float> gradient);
   void step(bool is_hinge_active, std::span<const float> gradient);
   void begin_round();
   void end_round();
@@ -56,6 +62,7 @@ class CarliniWagnerSearch {
   std::vector<double> mean_;    // Adam's, of the gradient
   std::vector<double> square_;  // and of its square
   double weight_;
+  std::vector<std::size_t> moving_;  // the columns that may change
   double lower_ = 0.0;
   double upper_ = std::numeric_limits<double>::infinity();
   double checked_loss_ = 0.0;

@@ -59,6 +59,10 @@ struct AttackOptions : JudgeOptions {
   std::int64_t top = 10;              ///< of cw: the length of the lists that items are to leave or enter
   std::string push;         ///< of cw: original id of the item that is to enter; empty: test items are to leave
   double confidence = 0.0;  ///< of cw
+  std::optional<std::int64_t> most_changes;  ///< of cw: of one row or profile
+  std::vector<double> box;                   ///< of cw: two numbers; empty: all values of the tap, [0, 1] of profiles
+  std::string goal = "list";                 ///< of cw: list | label
+  std::int64_t draws = 0;                    ///< of cw: of the training's noise, over which logits are averaged
   std::uint64_t seed = 1;
 };
 

@@ -117,6 +117,20 @@ class DescribedModel {
   virtual tape::Var pair_scores(const Pass<float>& pass) const = 0;
 };
 
+/// What a model adds that knows both sides by their profiles (NeuralModel::reads_profiles) and whose user profiles an
+/// attacker may change.
+class ProfiledModel {
+ public:
+  virtual ~ProfiledModel() = default;
+  /// The logits by which pairs are ranked, examples x 1: above 0 where the label 1 is predicted. tables[0] and [1] are
+  /// the sums over profiles of users and items, scaled, as represent_user and represent_item have them. In a pass in
+  /// training they are noisy as in training: the pass then has grams, and the length of bags[role] says of how many
+  /// members a profile is.
+  virtual tape::Var profile_scores(const Pass<float>& pass) const = 0;
+  /// Whether its training has noise.
+  virtual bool is_noisy() const = 0;
+};
+
 class SegmentedModel;
 
 class NeuralModel {
@@ -205,6 +219,8 @@ class NeuralModel {
   virtual const SegmentedModel* segmented() const { return nullptr; }
   /// What describes items, nullptr where ids alone do.
   virtual const DescribedModel* described() const { return nullptr; }
+  /// Of users known by their profiles, nullptr where an attacker has nothing to change in these.
+  virtual const ProfiledModel* profiled() const { return nullptr; }
   /// The score of two of them where it is no inner product; nullptr where it is.
   virtual std::unique_ptr<catalogue::PairFunction> pair_function(const table::DenseParameters& dense) const {
     static_cast<void>(dense);

@@ -35,6 +35,12 @@ struct StandIn {
   table::DenseParameters dense;
 };
 
+/// Training lists by item, and those that they were made of.
+struct ItemLists {
+  const data::UserLists* of = nullptr;
+  data::UserLists lists;
+};
+
 /// Copies share their tables, so that a perturbed model takes room for the tables that differ only.
 struct FactorModel {
   std::shared_ptr<table::Table> users;
@@ -46,6 +52,8 @@ struct FactorModel {
   std::vector<std::shared_ptr<table::Table>> frozen{};
   /// Of the network, while it trains: rows that stay with their owners (load_attributes).
   std::vector<std::shared_ptr<table::Table>> staying{};
+  /// Of a network that reads profiles, while it trains or is attacked: kept, since it is made by messages of all ranks.
+  std::shared_ptr<const ItemLists> by_item{};
   /// Where the model is an auto-encoder: its form, and the items' input rows; `items` are the output rows, with bias.
   std::optional<game::Autoencoder> autoencoder{};
   std::shared_ptr<table::Table> encoder{};

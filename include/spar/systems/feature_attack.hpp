@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "spar/adversary/carlini_wagner.hpp"
@@ -10,12 +12,24 @@
 /// out of, or into, the list of one user?
 namespace spar::systems {
 
+/// The tap of attacks on profiles of users (profile_attack.hpp).
+inline const std::string profile_tap = "user_profile";
+
+/// What a pair's change must reach: another place in the ranking, or the other predicted label.
+enum class Goal { list, label };
+
 struct FeatureAttackPlan {
   std::string tap;        ///< one of continuous_inputs()
   std::int64_t top = 10;  ///< the length K of the lists
   Index pushed = -1;      ///< the item that is to enter the lists; -1: each user's targets are to leave his
-  /// The box is that of all values of the tap's table, whatever it says here.
+  /// Whatever its box says, it is the one below.
   adversary::CarliniWagnerSettings search{};
+  /// What changed values stay within; nothing: the range of all values of the tap's table.
+  std::optional<std::pair<double, double>> box{};
+  // Of profiles alone:
+  Goal goal = Goal::list;
+  int draws = 0;           ///< of the training's noise, over which logits are averaged
+  std::uint64_t seed = 1;  ///< of these
 };
 
 /// Pairs (user, item): with his targets, or with the pushed item, where it is a candidate.
@@ -26,10 +40,11 @@ struct FeatureAttackResult {
   std::int64_t successes = 0;  ///< attacked ones that reached their goal
   double distortion = 0;       ///< mean ||D||_2 over successes, NaN without
   double relative = 0;         ///< the same of ||D||_2 / ||f||_2
+  double changes = 0;          ///< the same of the number of changed values
 };
 
-/// The tables of the model whose rows are numbers of the outside world; empty where users and items are known by their
-/// ids alone.
+/// The tables of the model whose rows are numbers of the outside world, or profile_tap; empty where users and items are
+/// known by their ids alone.
 std::vector<std::string> continuous_inputs(const FactorModel& model);
 
 /// Each pair has a perturbation of its own, of the item's row of the tap's table, with all else as it is. So the score
