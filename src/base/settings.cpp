@@ -159,9 +159,7 @@ std::vector<Setting> update_settings() {
        .kind = SettingKind::text,
        .fallback = std::string("occurrence"),
        .choices = {"occurrence", "batch_mean", "distinct", "table"},
-       .sentence =
-           "What adds its norm in a step: each occurrence of a row, or their mean; each row once, however often "
-           "it occurs; or all rows of the tables, which are then all read and written in every step",
+       .sentence = "What is penalised: occurrences, their mean, distinct rows, all rows",
        .origin = "own choice"},
       {.key = "optimizer.name",
        .kind = SettingKind::text,

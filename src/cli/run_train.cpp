@@ -178,8 +178,8 @@ void TrainingRun::find_resume() {
                                     [&](const std::string& w) { progress_.line("warning: " + w); });
   comm::agree(communicator_, [&] {
     if (!resume_) return;
-    const auto difference = systems::identity_difference(paths_.directory, resume_->manifest.info.identity, identity_,
-                                                         resume_->progress.epoch + 1);
+    const auto difference = systems::identity_difference(
+        paths_.directory, systems::present_identity(resume_->manifest.info), identity_, resume_->progress.epoch + 1);
     if (difference) throw UserError(*difference);
   });
 }

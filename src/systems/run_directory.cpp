@@ -68,10 +68,24 @@ evaluate::RatingScale scale_of(const comm::Communicator& communicator, const dat
   return {static_cast<float>(low), static_cast<float>(high), static_cast<float>(0.5 * (low + high))};
 }
 
+const std::string content_key = "data.content = ";
+
+using IdentityLines = std::vector<std::pair<std::string, std::string>>;  // key and value, in order
+
+IdentityLines lines_of_identity(const std::string& identity) {
+  IdentityLines lines;
+  std::istringstream text(identity);
+  for (std::string line; std::getline(text, line);) {
+    const std::size_t middle = line.find(" = ");
+    if (middle != std::string::npos) lines.emplace_back(line.substr(0, middle), line.substr(middle + 3));
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::string identity_of(const Recipe& recipe, const std::string& data_content) {
-  return recipe.identity() + "data.content = \"" + data_content + "\"\n";
+  return recipe.identity() + content_key + "\"" + data_content + "\"\n";
 }
 
 void write_run_files(const RunPaths& paths, const Recipe& recipe, const RunRecord& record) {
@@ -103,40 +117,49 @@ RunRecord read_run_record(const RunPaths& paths) {
   return parse_record(paths.record());
 }
 
+std::string present_identity(const store::CheckpointInfo& stored) {
+  const std::size_t content = stored.identity.rfind(content_key);
+  if (content == std::string::npos) return stored.identity;
+  try {
+    return read_recipe(stored.recipe, "the recipe of " + stored.name).identity() + stored.identity.substr(content);
+  } catch (const UserError&) {
+    return stored.identity;
+  }
+}
+
 std::optional<std::string> identity_difference(const std::string& run, const std::string& stored,
                                                const std::string& wanted, std::int64_t next_epoch) {
-  if (stored == wanted) return std::nullopt;
-  std::istringstream a(stored);
-  std::istringstream b(wanted);
-  std::string x;
-  std::string y;
-  const auto key = [](const std::string& line) { return line.substr(0, line.find(" = ")); };
-  const auto value = [](const std::string& line) {
-    return line.find(" = ") == std::string::npos ? std::string("nothing") : line.substr(line.find(" = ") + 3);
-  };
+  const auto ours = lines_of_identity(stored);
+  const auto theirs = lines_of_identity(wanted);
   // As a shell takes it: without TOML's quotes, which --set does not need.
   const auto bare = [](const std::string& text) {
     const bool quoted = text.size() >= 2 && text.front() == '"' && text.back() == '"';
     return quoted ? text.substr(1, text.size() - 2) : text;
   };
-  while (true) {
-    const bool more_a = static_cast<bool>(std::getline(a, x));
-    const bool more_b = static_cast<bool>(std::getline(b, y));
-    if (!more_a && !more_b) break;
-    if (x == y && more_a == more_b) continue;
-    if (key(x) == "data.content")
+  const auto value_in = [](const IdentityLines& lines, const std::string& key) {
+    const auto found = std::ranges::find(lines, key, &IdentityLines::value_type::first);
+    return found == lines.end() ? nullptr : &found->second;
+  };
+  for (const auto& [key, value] : ours) {
+    const std::string* other = value_in(theirs, key);
+    if (other == nullptr || *other == value) continue;
+    if (key == "data.content")
       return fmt::format(
           "{} was trained on other data (content {}, this file's {}): choose another --run, or give the data it was "
           "trained on",
-          run, value(x), value(y));
-    if (key(x) == key(y)) {
-      return fmt::format(
-          "{0} has {1} = {2}, this command {3}: choose another --run, or give --set {1}={4} to go on at epoch {5}", run,
-          key(x), value(x), value(y), bare(value(x)), next_epoch);
-    }
-    return fmt::format("{} is another experiment ({} against {}): choose another --run", run, x, y);
+          run, value, *other);
+    if (key == "system") return fmt::format("{} trained {}, this command {}: choose another --run", run, value, *other);
+    return fmt::format(
+        "{0} has {1} = {2}, this command {3}: choose another --run, or give --set {1}={4} to go on at epoch {5}", run,
+        key, value, *other, bare(value), next_epoch);
   }
-  return fmt::format("{} is another experiment: choose another --run", run);
+  for (const auto& [key, value] : ours)
+    if (value_in(theirs, key) == nullptr)
+      return fmt::format("{} has {} = {}, which this command lacks: choose another --run", run, key, value);
+  for (const auto& [key, value] : theirs)
+    if (value_in(ours, key) == nullptr)
+      return fmt::format("{} has no {}, this command {}: choose another --run", run, key, value);
+  return std::nullopt;
 }
 
 OpenRun open_run(const comm::Communicator& communicator, const std::string& directory, const std::string& which,

@@ -57,4 +57,8 @@ Recipe load_recipe(const std::string& recipe, const std::vector<std::string>& ov
                                        : fmt::format("give a TOML file, or one of {}", fmt::join(known, ", "))));
 }
 
+Recipe read_recipe(const std::string& toml, const std::string& origin) {
+  return parse_recipe(toml, origin, {}, find_settings, system_names());
+}
+
 }  // namespace spar::systems

@@ -168,10 +168,42 @@ BOOST_AUTO_TEST_CASE(identities_that_differ_name_the_setting_and_both_values) {
   BOOST_TEST(difference(systems::identity_of(recipe("apr"), "4567")) ==
              "runs/x was trained on other data (content \"0123\", this file's \"4567\"): choose another --run, or give "
              "the data it was trained on");
+  // Settings that one side lacks are named after those that both have.
+  BOOST_TEST(difference(systems::identity_of(recipe("apr", {"optimizer.name=adam"}), "0123"))
+                 .starts_with("runs/x has optimizer.name = \"adagrad\", this command \"adam\": "));
+  BOOST_TEST(difference(systems::identity_of(recipe("bpr-mf"), "0123")) ==
+             "runs/x trained \"apr\", this command \"bpr-mf\": choose another --run");
+  BOOST_TEST(difference(a + "later.key = 1\n") == "runs/x has no later.key, this command 1: choose another --run");
+  BOOST_TEST(systems::identity_difference("runs/x", a + "former.key = 1\n", a, 8).value_or("none") ==
+             "runs/x has former.key = 1, which this command lacks: choose another --run");
   // Pipeline changes the bits, so it is another experiment.
   BOOST_TEST(
       difference(systems::identity_of(recipe("apr", {"parallel.pipeline=1"}), "0123")).find("parallel.pipeline") !=
       std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_training_from_before_a_setting_goes_on_with_its_default) {
+  const Recipe now = recipe("apr");
+  const auto without = [](std::string text, const std::string& key) {
+    const std::size_t line = text.find(key);
+    BOOST_REQUIRE(line != std::string::npos);
+    return text.erase(line, text.find('\n', line) + 1 - line);
+  };
+  // In TOML a key stands below the name of its table.
+  const store::CheckpointInfo before{"epoch-000002-step-000000",
+                                     "",
+                                     without(now.toml(), "clip_norm"),
+                                     without(systems::identity_of(now, "0123"), "optimizer.clip_norm"),
+                                     {}};
+  BOOST_TEST(systems::present_identity(before) == systems::identity_of(now, "0123"));
+  const std::string other = systems::identity_of(recipe("apr", {"optimizer.clip_norm=1"}), "0123");
+  BOOST_TEST(systems::identity_difference("runs/x", systems::present_identity(before), other, 3).value_or("none") ==
+             "runs/x has optimizer.clip_norm = 0.0, this command 1.0: choose another --run, or give --set "
+             "optimizer.clip_norm=0.0 to go on at epoch 3");
+  // What this version cannot read is compared as it was written.
+  const store::CheckpointInfo unknown{
+      "x", "", now.toml() + "[later]\nkey = 1\n", systems::identity_of(now, "0123"), {}};
+  BOOST_TEST(systems::present_identity(unknown) == unknown.identity);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -47,8 +47,13 @@ void check_runs(const comm::Communicator& communicator, const std::vector<std::s
 /// Reads run.json; UserError where it is not what write_run_files() writes.
 RunRecord read_run_record(const RunPaths& paths);
 
+/// The identity of a stored training as this version of spar understands its recipe: settings that came later have
+/// their defaults, which leave what was before them as it was. `stored` itself where this version cannot read the
+/// recipe.
+std::string present_identity(const store::CheckpointInfo& stored);
+
 /// The first setting in which two identities differ, as a sentence for the user ("RUN has adversary.epsilon = 0.5, this
-/// command 1: ..."); nothing where they are equal.
+/// command 1: ..."), settings that both have before those that one lacks; nothing where they are equal.
 std::optional<std::string> identity_difference(const std::string& run, const std::string& stored,
                                                const std::string& wanted, std::int64_t next_epoch);
 

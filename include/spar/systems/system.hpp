@@ -45,5 +45,7 @@ const std::vector<ReadyRecipe>& ready_recipes();
 /// Loads what the user wrote in place of RECIPE: a file, or the name of a ready recipe; then applies --set overrides.
 /// UserError naming the nearest recipe where neither exists.
 Recipe load_recipe(const std::string& recipe, const std::vector<std::string>& overrides);
+/// The same from TOML text; `origin` names it in errors.
+Recipe read_recipe(const std::string& toml, const std::string& origin);
 
 }  // namespace spar::systems
