@@ -1,7 +1,6 @@
 #include "spar/data/item_law.hpp"
 
 #include <cmath>
-#include <utility>
 #include <vector>
 
 #include "spar/base/error.hpp"
@@ -9,10 +8,10 @@
 
 namespace spar::data {
 
-ItemLaw::ItemLaw(Index items, LawOptions options) : drawable_(items), options_(std::move(options)) {}
+ItemLaw::ItemLaw(Index items, LawOptions options) : drawable_(items), options_(options) {}
 
 ItemLaw::ItemLaw(std::span<const std::uint32_t> counts, double power, LawOptions options)
-    : options_(std::move(options)) {
+    : options_(options) {
   const std::size_t n = counts.size();
   SPAR_ASSERT(power > 0.0 && n < (std::size_t{1} << 32));
   std::vector<double> share(n);
