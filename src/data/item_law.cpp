@@ -10,8 +10,7 @@ namespace spar::data {
 
 ItemLaw::ItemLaw(Index items, LawOptions options) : drawable_(items), options_(options) {}
 
-ItemLaw::ItemLaw(std::span<const std::uint32_t> counts, double power, LawOptions options)
-    : options_(options) {
+ItemLaw::ItemLaw(std::span<const std::uint32_t> counts, double power, LawOptions options) : options_(options) {
   const std::size_t n = counts.size();
   SPAR_ASSERT(power > 0.0 && n < (std::size_t{1} << 32));
   std::vector<double> share(n);
