@@ -130,9 +130,9 @@ class SlurmJobs(unittest.TestCase):
         self.cluster.lose_node(lost, steps_live_on=True)
         self.addCleanup(self.cluster.start_node, lost)
         self.cluster.start_again(job, seconds=180)
-        self.cluster.wait_for(lambda: self.cluster.job(job)["JobState"] == "RUNNING", 60, f"job {job} running again")
-        self.assertGreater(self.cluster.wake_node(lost), 0, "ranks that outlived their node")
         self.assertEqual(self.cluster.wait_for_end(job), "COMPLETED", self.log(job))
+        # Not before: the srun that they belong to would end the step of the same number, which is the new one.
+        self.assertGreater(self.cluster.wake_node(lost, patience=20), 0, "ranks that outlived their node")
         self.assertEqual(self.cluster.job(job)["Restarts"], "1", self.log(job))
         self.assertEqual(digest(self.work / "zombie"), self.whole, self.log(job))
 

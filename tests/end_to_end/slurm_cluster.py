@@ -183,11 +183,14 @@ class Cluster:
         for process in doomed:
             end(process, signal.SIGKILL)
 
-    def wake_node(self, node):
-        """Lets the ranks go on that outlived their node's loss; how many there were."""
+    def wake_node(self, node, patience):
+        """Lets the ranks go on that outlived their node's loss, waits for their end, at most `patience` seconds; how many there were."""
         ranks = self.ranks_of(node)
         for rank in ranks:
             end(rank, signal.SIGCONT)
+        deadline = time.monotonic() + patience
+        while self.ranks_of(node) and time.monotonic() < deadline:
+            time.sleep(0.1)
         return len(ranks)
 
     def ranks_of(self, node):
