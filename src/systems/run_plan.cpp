@@ -42,10 +42,11 @@ std::int64_t buffer_bytes(const Recipe& recipe, const RunPlan& plan, const table
   if (adversarial || pipeline) bytes += sets * triples * user_row;
   if (pipeline) bytes += steps_in_flight * triples * (user_row + 2 * item_row);
   if (two_pushes) bytes += 2 * triples * item_row;  // perturbations
-  // Rows that others pull lie side by side at their owner; between nodes, rows, gradients and answers are copied at
-  // both ends.
-  if (plan.ranks > 1) bytes += sets * 2 * triples * item_row;
-  if (plan.ranks > 1 && !recipe.flag("parallel.node_memory")) bytes += 4 * triples * item_row * (two_pushes ? 3 : 2);
+  // Rows that others pull, and the sums and answers for them, lie side by side; between nodes they are copied at both
+  // ends.
+  const std::int64_t exchanged = sets * (two_pushes ? 3 : 2) + (two_pushes ? 1 : 0);
+  if (plan.ranks > 1) bytes += exchanged * 2 * triples * item_row;
+  if (plan.ranks > 1 && !recipe.flag("parallel.node_memory")) bytes += exchanged * 2 * triples * item_row;
   // Per set of steps in flight: the micro-batch, and for each of two items its places, contributions and sums; once:
   // the lists that part own rows from others'.
   constexpr std::int64_t bytes_per_triple =
