@@ -147,13 +147,17 @@ bool TripleSampler::owns(Index user, ItemId item) const {
 }
 
 bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const {
-  const Index drawable = law_ != nullptr ? law_->drawable() : total_items_;
-  if (rejects_ && static_cast<Index>(lists_->of(user).size()) >= drawable) return false;
-  for (std::uint32_t attempt = 0;; ++attempt) {
-    const auto block = negative_stream_.block(place, (static_cast<std::uint32_t>(shard_) << 20) | attempt,
-                                              static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
-    for (int half = 0; half < 2; ++half) {
-      item = item_of(word64(block, half));
+  if (lacks_negatives(user)) return false;
+  if (served_.items != nullptr) {
+    item = *served_.at(step, place);
+    return true;
+  }
+  const Popularity* popular = popularity();
+  for (std::uint32_t k = 0;; ++k) {
+    const auto block = attempt(step, place, k);
+    // A uniform draw takes half a block.
+    for (int half = 0; half < (popular != nullptr ? 1 : 2); ++half) {
+      item = popular != nullptr ? popular->item(block) : uniform(word64(block, half));
       if (!rejects_ || !has(user, item)) return true;
     }
   }
@@ -161,12 +165,19 @@ bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t p
 
 // The first draw of draw_negative for sixteen places from `place` on.
 void TripleSampler::draw_first(std::int64_t step, std::uint32_t place, ItemId* items) const {
+  if (served_.items != nullptr) {
+    std::copy_n(served_.at(step, place), 16, items);
+    return;
+  }
   const auto blocks = block_lanes(negative_stream_, place, static_cast<std::uint32_t>(shard_) << 20,
                                   static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
-  std::uint32_t low[16], high[16];
-  std::memcpy(low, &blocks.word[0], sizeof low);
-  std::memcpy(high, &blocks.word[1], sizeof high);
-  for (int k = 0; k < 16; ++k) items[k] = item_of(low[k] | (static_cast<std::uint64_t>(high[k]) << 32));
+  std::uint32_t words[4][16];
+  std::memcpy(words, &blocks, sizeof words);
+  const Popularity* popular = popularity();
+  for (int k = 0; k < 16; ++k) {
+    items[k] = popular != nullptr ? popular->item({words[0][k], words[1][k], words[2][k], words[3][k]})
+                                  : uniform(words[0][k] | (static_cast<std::uint64_t>(words[1][k]) << 32));
+  }
 }
 
 // Asks early for the lists of positives to come, of this sampler and then of the next one: first for their place in the

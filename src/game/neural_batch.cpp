@@ -13,7 +13,9 @@ void BatchSource::draw_inner(std::int64_t, std::int64_t, int, NeuralBatch&) {
 }
 
 void BatchSource::use_law(const data::ItemLaw* law) {
-  SPAR_ASSERT(law == nullptr);
+  data::TripleSampler* const sampler = this->sampler();
+  SPAR_ASSERT(law == nullptr || sampler != nullptr);
+  if (sampler != nullptr) sampler->use_law(law);
 }
 
 PointSource::PointSource(const data::UserLists& lists, Index first_user, Index users, int shard, Index total_items,
@@ -21,7 +23,9 @@ PointSource::PointSource(const data::UserLists& lists, Index first_user, Index u
     : sampler_(lists, first_user, users, shard, total_items, seed),
       first_global_user_(lists.first_user),
       shard_(shard),
-      negatives_(negatives) {}
+      negatives_(negatives) {
+  sampler_.set_negatives_each(negatives);
+}
 
 void PointSource::begin_epoch(std::int64_t epoch) {
   sampler_.begin_epoch(epoch);
@@ -107,8 +111,7 @@ void PairSource::draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch)
   batch.slots[0] = triples_.user;
   batch.slots[1] = triples_.positive;
   batch.slots[2] = triples_.negative;
-  const std::int64_t places = (step + 1) * entries() / steps - step * entries() / steps;
-  candidates_.draw(sampler_, step, places, triples_, batch.rows[1], batch);
+  candidates_.draw(sampler_, step, steps, triples_, batch.rows[1], batch);
   batch.examples = triples_.triples();
   const Index first = first_sample(shard_, step * entries() / steps, 1);
   for (int k = 0; k < batch.examples; ++k) batch.samples.push_back(first + k);

@@ -39,6 +39,11 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
     if (setup.law) sources_.back()->use_law(setup.law.get());
     shard_entries_[static_cast<std::size_t>(shard)] = sources_.back()->entries();
   }
+  if (setup.law && setup.law->needs_service()) {
+    std::vector<data::TripleSampler*> samplers;
+    for (const auto& source : sources_) samplers.push_back(source->sampler());
+    negatives_ = std::make_unique<data::NegativeService>(*setup.communicator, *setup.law->popularity(), samplers);
+  }
   setup.communicator->sum(shard_entries_);
   const std::int64_t entries = std::accumulate(shard_entries_.begin(), shard_entries_.end(), std::int64_t{0});
   steps_ = std::max<std::int64_t>(1, (entries + setup.batch_size - 1) / setup.batch_size);
@@ -173,6 +178,7 @@ void NeuralEngine::begin_epoch(std::int64_t epoch, std::int64_t first_step, cons
     parallel_for(static_cast<int>(sources_.size()),
                  [&](int k) { sources_[static_cast<std::size_t>(k)]->begin_epoch(epoch); });
   }
+  if (negatives_) negatives_->begin_epoch();
   if (step_ >= steps_) return;
   draw(step_);
   posted_flags_ = 0;
@@ -182,6 +188,10 @@ void NeuralEngine::begin_epoch(std::int64_t epoch, std::int64_t first_step, cons
 }
 
 void NeuralEngine::draw(std::int64_t step) {
+  if (negatives_) {
+    Stopwatch watch(seconds_.communication);
+    negatives_->prepare(step, steps_);
+  }
   Stopwatch watch(seconds_.input);
   parallel_for(static_cast<int>(sources_.size()), [&](int k) {
     NeuralBatch& batch = batch_of(k, set_of(step));

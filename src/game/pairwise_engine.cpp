@@ -53,6 +53,11 @@ PairwiseEngine::PairwiseEngine(const PairwiseSetup& setup)
                             setup.items->total_rows(), setup.seed, setup.order_purpose, setup.negative_purpose)));
     shards_.back()->sampler.use_law(setup_.law.get());
   }
+  if (setup_.law && setup_.law->needs_service()) {
+    std::vector<data::TripleSampler*> samplers;
+    for (const auto& shard : shards_) samplers.push_back(&shard->sampler);
+    negatives_ = std::make_unique<data::NegativeService>(*setup.communicator, *setup_.law->popularity(), samplers);
+  }
   for (int w = 0; w < threads(); ++w) workers_.push_back(std::make_unique<Worker>());
   exchange_ = std::make_unique<table::RowExchange>(
       *setup.communicator, setup.layout, *setup.items,
@@ -118,6 +123,7 @@ void PairwiseEngine::begin_epoch(std::int64_t epoch, std::int64_t first_step,
     parallel_for(static_cast<int>(shards_.size()),
                  [&](int k) { shards_[static_cast<std::size_t>(k)]->sampler.begin_epoch(epoch); });
   }
+  if (negatives_) negatives_->begin_epoch();
   if (step_ >= steps_) return;
   sample(step_);
   posted_flags_ = 0;
@@ -127,6 +133,10 @@ void PairwiseEngine::begin_epoch(std::int64_t epoch, std::int64_t first_step,
 }
 
 void PairwiseEngine::sample(std::int64_t step) {
+  if (negatives_) {
+    Stopwatch watch(seconds_.communication);
+    negatives_->prepare(step, steps_);
+  }
   Stopwatch watch(seconds_.input);
   const auto set = static_cast<std::size_t>(set_of(step));
   parallel_for(static_cast<int>(shards_.size()), [&](int k) {

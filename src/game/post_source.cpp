@@ -47,8 +47,7 @@ void PostSource::draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch)
   }
   batch.slots[2] = triples_.positive;
   batch.slots[3] = triples_.negative;
-  const std::int64_t places = (step + 1) * entries() / steps - step * entries() / steps;
-  candidates_.draw(sampler_, step, places, triples_, batch.rows[2], batch);
+  candidates_.draw(sampler_, step, steps, triples_, batch.rows[2], batch);
   batch.examples = triples_.triples();
   const Index first = first_sample(shard_, step * entries() / steps, 1);
   for (int k = 0; k < batch.examples; ++k) batch.samples.push_back(first + k);

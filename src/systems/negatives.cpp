@@ -1,8 +1,5 @@
 #include "spar/systems/negatives.hpp"
 
-#include <algorithm>
-#include <vector>
-
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -11,8 +8,6 @@
 namespace spar::systems {
 
 namespace {
-
-constexpr Index items_per_sum = Index{1} << 20;
 
 bool is_popularity(const Recipe& recipe) {
   return recipe.has("sampling.negatives") && recipe.text("sampling.negatives") == "popularity";
@@ -37,21 +32,14 @@ std::string wish(const Recipe& recipe) {
 
 }  // namespace
 
-std::shared_ptr<const data::ItemLaw> negative_law(const comm::Communicator& communicator, const Recipe& recipe,
-                                                  const data::UserLists& train, Index total_items) {
+std::shared_ptr<const data::ItemLaw> negative_law(const comm::Communicator& communicator, const ShardLayout& layout,
+                                                  const Recipe& recipe, const data::UserLists& train,
+                                                  Index total_items) {
   if (wish(recipe).empty()) return nullptr;
   if (!is_popularity(recipe)) return std::make_shared<data::ItemLaw>(total_items, options_of(recipe));
-  std::vector<std::uint32_t> counts(static_cast<std::size_t>(total_items));
-  for (const ItemId item : train.items) ++counts[item];
-  std::vector<std::int64_t> part;
-  for (Index begin = 0; begin < total_items; begin += items_per_sum) {
-    const auto first = counts.begin() + begin;
-    const auto end = counts.begin() + std::min(total_items, begin + items_per_sum);
-    part.assign(first, end);
-    communicator.sum(part);
-    std::ranges::transform(part, first, [](std::int64_t count) { return static_cast<std::uint32_t>(count); });
-  }
-  return std::make_shared<data::ItemLaw>(counts, recipe.real("sampling.power"), options_of(recipe));
+  auto popularity =
+      std::make_shared<data::Popularity>(communicator, layout, total_items, train.items, recipe.real("sampling.power"));
+  return std::make_shared<data::ItemLaw>(std::move(popularity), options_of(recipe));
 }
 
 void check_negatives(const Recipe& recipe) {

@@ -47,7 +47,7 @@ class PatSource final : public game::BatchSource {
     triples_.draw(step, steps, batch);
   }
   std::int64_t skipped() const override { return triples_.skipped(); }
-  void use_law(const data::ItemLaw* law) override { triples_.use_law(law); }
+  data::TripleSampler* sampler() override { return triples_.sampler(); }
   std::int64_t most_rows_per_entry() const override { return triples_.most_rows_per_entry(); }
 
   void draw_inner(std::int64_t step, std::int64_t steps, int inner, game::NeuralBatch& batch) override {

@@ -9,6 +9,7 @@
 
 #include "spar/base/error.hpp"
 #include "spar/catalogue/wide_output.hpp"
+#include "spar/data/negative_service.hpp"
 #include "spar/game/segmented_model.hpp"
 #include "spar/systems/factor_model.hpp"
 
@@ -52,6 +53,18 @@ std::int64_t buffer_bytes(const Recipe& recipe, const RunPlan& plan, const table
   constexpr std::int64_t bytes_per_triple =
       steps_in_flight * (3 * 4 + 8 + 2 * 8 + 2 * (4 + 8 + 8 + 6 * 4 + 2 * 8)) + 2 * (12 + 16);
   return bytes + triples * bytes_per_triple;
+}
+
+// The tables of data::Popularity, and where the owners of items draw for other ranks what is under way.
+std::int64_t popularity_bytes(const Recipe& recipe, const RunPlan& plan, Index items) {
+  std::int64_t bytes = 8 * (items + plan.shards);
+  if (plan.ranks == 1) return bytes;
+  constexpr std::int64_t bytes_per_draw =
+      4 + 40 + 2 * (12 + 4);  // the item, its place, question and answer at both ends
+  std::int64_t places = plan.batch_size;
+  if (recipe.has("sampling.per_positive")) places *= recipe.integer("sampling.per_positive");
+  if (recipe.has("sampling.candidates")) places *= recipe.integer("sampling.candidates");
+  return bytes + bytes_per_draw * data::NegativeService::most_draws(places) / plan.ranks;
 }
 
 // Dense parameters, their gradients of each shard, and what frozen tables take; what networks need for the values on
@@ -241,7 +254,7 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   if (recipe.has("sampling.candidates")) triples = triples * (1 + recipe.integer("sampling.candidates")) / 2;
   plan.buffers = items * 4;  // the stamps of the item owners
   if (recipe.has("sampling.negatives") && recipe.text("sampling.negatives") == "popularity")
-    plan.buffers += data.items * std::int64_t{sizeof(std::uint64_t)};  // ItemLaw
+    plan.buffers += popularity_bytes(recipe, plan, items);
   if (histories != nullptr) {
     const game::SequenceCost cost = histories->cost();
     plan.buffers += std::min(threads, most_shards) * triples * cost.bytes;

@@ -73,6 +73,9 @@ BOOST_AUTO_TEST_CASE(every_law_and_penalty_gives_the_bits_of_one_process) {
       joined(joined({"apr", "objective.l2_form=table", "optimizer.clip_norm=3", "adversary.scope=shard"}, apr), small),
       joined({"mf", "sampling.own_items=true", "sampling.candidates=2", "objective.l2_form=distinct"}, small),
       {"neumf", "sampling.candidates=4", "sampling.per_positive=2", "model.dim=8"},
+      joined({"bpr-mf", "sampling.negatives=popularity", "parallel.pipeline=1"}, small),
+      joined(joined({"apr", "sampling.negatives=popularity", "sampling.power=0.5"}, apr), small),
+      {"neumf", "sampling.negatives=popularity", "sampling.per_positive=3", "sampling.candidates=2", "model.dim=8"},
   };
   for (const Words& words : runs) {
     BOOST_TEST_CONTEXT(words[0] << " " << words[1] << " " << words[2]) {

@@ -1,11 +1,9 @@
 #pragma once
 #include <cstdint>
 #include <memory>
-#include <span>
 
-#include "spar/base/memory.hpp"
 #include "spar/base/types.hpp"
-#include "spar/data/interactions.hpp"
+#include "spar/data/popularity.hpp"
 
 namespace spar::data {
 
@@ -15,30 +13,25 @@ struct LawOptions {
   int candidates = 1;      ///< draws for each negative, which is the one that the model scores highest
 };
 
-/// The law of negatives: how items are weighed, and what may be one. Either uniform, which keeps nothing, or
-/// P(item) = count^power / sum of all, over the whole catalogue, by the alias method (Walker 1977; Vose 1991): a draw
-/// reads one entry. Items of count 0 are never drawn. 8 bytes an item on every rank that draws: the user's shard must
-/// know the item without asking, since it rejects those that the user has. So this grows with the catalogue, and
-/// `spar plan` counts it; 80 MB for ten million items. A function of counts, power and options alone.
+/// The law of negatives: how items are weighed, uniformly or by popularity, and what may be one.
 class ItemLaw {
  public:
-  /// At least one count must be above 0, and the power too.
-  ItemLaw(std::span<const std::uint32_t> counts, double power, LawOptions options = {});
-  /// Uniform over items 0 to items - 1.
-  explicit ItemLaw(Index items, LawOptions options = {});
+  /// Uniform over items 0 to items - 1. Keeps nothing.
+  explicit ItemLaw(Index items, LawOptions options = {}) : drawable_(items), options_(options) {}
+  /// By popularity: items of count 0 are never drawn.
+  explicit ItemLaw(std::shared_ptr<const Popularity> popularity, LawOptions options = {})
+      : popularity_(std::move(popularity)), drawable_(popularity_->drawable()), options_(options) {}
 
-  /// The item that 64 random bits choose.
-  ItemId item(std::uint64_t word) const;
+  /// nullptr: uniform.
+  const Popularity* popularity() const { return popularity_.get(); }
+  /// Whether owners draw for the samplers, which must then be served (NegativeService).
+  bool needs_service() const { return popularity_ != nullptr && !popularity_->complete(); }
   /// Items that can be drawn.
   Index drawable() const { return drawable_; }
   const LawOptions& options() const { return options_; }
 
  private:
-  struct Entry {
-    std::uint32_t threshold;  // of 2^32: below it the entry's own item, else the alias
-    ItemId alias;
-  };
-  LargeVector<Entry> entries_;  // none: uniform
+  std::shared_ptr<const Popularity> popularity_{};
   Index drawable_ = 0;
   LawOptions options_;
 };

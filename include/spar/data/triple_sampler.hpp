@@ -67,6 +67,9 @@ struct MicroBatch {
 /// Draws the triples (u, i, j) of one shard: its positives in a fresh order every epoch, and for each a negative j that
 /// is uniform over the items that u does not have in training (drawn by rejection), or follows an ItemLaw. Every draw
 /// is a function of (seed, epoch, step, shard, place in the micro-batch, attempt).
+///
+/// Places of a step: negatives_each() for each of its positives, in their order; then as many again for every further
+/// candidate of the law.
 class TripleSampler {
  public:
   /// The shard's users are local users [first_user, first_user + users) of `lists` (training). `lists` must outlive the
@@ -74,11 +77,15 @@ class TripleSampler {
   TripleSampler(const UserLists& lists, Index first_user, Index users, int shard, Index total_items, std::uint64_t seed,
                 Purpose order_purpose = Purpose::shuffle, Purpose negative_purpose = Purpose::negatives);
 
-  /// Negatives come from this law, which must outlive the sampler, instead of the uniform one; nullptr: uniform.
+  /// Negatives come from this law, which must outlive the sampler, instead of the uniform one; nullptr: uniform. Where
+  /// law->needs_service(), a NegativeService must have drawn a step before it is sampled.
   void use_law(const ItemLaw* law) {
     law_ = law;
     rejects_ = law == nullptr || !law->options().own_items;
   }
+  /// Negatives for each positive: 1 unless told.
+  void set_negatives_each(int negatives) { negatives_each_ = negatives; }
+  int negatives_each() const { return negatives_each_; }
 
   std::int64_t positives() const { return positives_; }
   /// The most triples of any step when an epoch has `steps` steps.
@@ -97,6 +104,38 @@ class TripleSampler {
     std::uint32_t user;
     ItemId item;
   };
+  /// Places of a step of `steps`, and the positive that asks at one of them.
+  std::int64_t places(std::int64_t step, std::int64_t steps) const {
+    return ((step + 1) * positives_ / steps - step * positives_ / steps) * negatives_each_ * candidates();
+  }
+  const Positive& positive_at(std::int64_t step, std::int64_t steps, std::int64_t place) const {
+    const std::int64_t first = step * positives_ / steps;
+    const std::int64_t positives = (step + 1) * positives_ / steps - first;
+    return positive(first + place % (positives * negatives_each_) / negatives_each_);
+  }
+  /// Whether local user `user` has every item that can be drawn, so that he gets no negative.
+  bool lacks_negatives(Index user) const {
+    const Index drawable = law_ != nullptr ? law_->drawable() : total_items_;
+    return rejects_ && static_cast<Index>(lists_->of(user).size()) >= drawable;
+  }
+  /// The bits of one attempt at a place of the epoch that has begun.
+  RandomStream::Block attempt(std::int64_t step, std::uint32_t place, std::uint32_t attempt) const {
+    return negative_stream_.block(place, (static_cast<std::uint32_t>(shard_) << 20) | attempt,
+                                  static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
+  }
+  /// The negatives of consecutive steps, drawn elsewhere: step first_step + k has those from offsets[k] on, by place.
+  /// Sixteen further entries must follow the last. What they refer to must outlive the steps' sampling.
+  struct Served {
+    std::int64_t first_step = 0;
+    std::span<const std::size_t> offsets{};
+    const ItemId* items = nullptr;
+
+    const ItemId* at(std::int64_t step, std::uint32_t place) const {
+      return items + offsets[static_cast<std::size_t>(step - first_step)] + place;
+    }
+  };
+  void use_served(const Served& served) { served_ = served; }
+
   /// The epoch's order, for samplers that make something else than triples of it.
   const Positive& positive(std::int64_t entry) const { return order_[static_cast<std::size_t>(entry)]; }
   Index first_user() const { return first_user_; }
@@ -116,10 +155,10 @@ class TripleSampler {
 
   void fill_order();
   bool has(Index user, ItemId item) const;
-  ItemId item_of(std::uint64_t word) const {
-    return law_ != nullptr ? law_->item(word)
-                           : static_cast<ItemId>(bounded(word, static_cast<std::uint64_t>(total_items_)));
+  ItemId uniform(std::uint64_t word) const {
+    return static_cast<ItemId>(bounded(word, static_cast<std::uint64_t>(total_items_)));
   }
+  const Popularity* popularity() const { return law_ != nullptr ? law_->popularity() : nullptr; }
 
   const UserLists* lists_;
   Index first_user_;
@@ -127,6 +166,8 @@ class TripleSampler {
   Index total_items_;
   const ItemLaw* law_ = nullptr;
   bool rejects_ = true;
+  int negatives_each_ = 1;
+  Served served_;
   std::int64_t positives_ = 0;
   Index users_;
   RandomStream order_stream_;

@@ -52,7 +52,9 @@ class BatchSource {
   virtual void draw_inner(std::int64_t step, std::int64_t steps, int inner, NeuralBatch& batch);
   /// Negatives come from this law, which must outlive the source; nullptr: uniform, as they do without a call. Bug
   /// where the source has no other.
-  virtual void use_law(const data::ItemLaw* law);
+  void use_law(const data::ItemLaw* law);
+  /// Who draws its pairs of users and items and their negatives; nullptr where examples are made in another way.
+  virtual data::TripleSampler* sampler() { return nullptr; }
   /// Examples left out in this epoch.
   virtual std::int64_t skipped() const { return 0; }
   /// Examples made of one entry, and the most distinct rows of one table for each.
@@ -76,7 +78,7 @@ class PointSource final : public BatchSource {
   std::int64_t entries() const override { return sampler_.positives(); }
   void begin_epoch(std::int64_t epoch) override;
   void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) override;
-  void use_law(const data::ItemLaw* law) override { sampler_.use_law(law); }
+  data::TripleSampler* sampler() override { return &sampler_; }
   std::int64_t skipped() const override { return skipped_; }
   std::int64_t examples_per_entry() const override { return 1 + negatives_; }
   std::int64_t most_rows_per_entry() const override { return 1 + negatives_ * sampler_.candidates(); }
@@ -99,9 +101,8 @@ class PointSource final : public BatchSource {
 class TripleCandidates {
  public:
   /// Fills batch.contest, whose chosen take the slots of the last role and are ranked for those before the positives;
-  /// appends to `rows`, the distinct rows of the ranked table, which begin with triples.items. `places`: of the step's
-  /// first draws; further ones take the places behind them.
-  void draw(const data::TripleSampler& sampler, std::int64_t step, std::int64_t places, const data::MicroBatch& triples,
+  /// appends to `rows`, the distinct rows of the ranked table, which begin with triples.items.
+  void draw(const data::TripleSampler& sampler, std::int64_t step, std::int64_t steps, const data::MicroBatch& triples,
             std::vector<Index>& rows, NeuralBatch& batch);
 
  private:
@@ -119,7 +120,7 @@ class PairSource final : public BatchSource {
   std::int64_t entries() const override { return sampler_.positives(); }
   void begin_epoch(std::int64_t epoch) override { sampler_.begin_epoch(epoch); }
   void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) override;
-  void use_law(const data::ItemLaw* law) override { sampler_.use_law(law); }
+  data::TripleSampler* sampler() override { return &sampler_; }
   std::int64_t skipped() const override { return sampler_.skipped(); }
   std::int64_t most_rows_per_entry() const override { return 1 + sampler_.candidates(); }
 

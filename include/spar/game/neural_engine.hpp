@@ -10,6 +10,7 @@
 
 #include "spar/comm/communicator.hpp"
 #include "spar/data/interactions.hpp"
+#include "spar/data/negative_service.hpp"
 #include "spar/game/engine.hpp"
 #include "spar/game/neural_model.hpp"
 #include "spar/table/dense_parameters.hpp"
@@ -163,6 +164,7 @@ class NeuralEngine final : public Engine {
   std::vector<std::int64_t> shard_entries_;          // of all shards
   std::array<std::int64_t, sets> examples_drawn_{};  // of all shards, where entries give different numbers
   std::vector<std::unique_ptr<BatchSource>> sources_;
+  std::unique_ptr<data::NegativeService> negatives_;    // where owners draw
   std::vector<std::array<NeuralBatch, sets>> batches_;  // by local shard
   std::vector<std::unique_ptr<table::RowExchange>> exchanges_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -10,6 +10,7 @@
 #include "spar/adversary/perturbation.hpp"
 #include "spar/comm/communicator.hpp"
 #include "spar/data/interactions.hpp"
+#include "spar/data/negative_service.hpp"
 #include "spar/data/triple_sampler.hpp"
 #include "spar/game/engine.hpp"
 #include "spar/optim/update.hpp"
@@ -153,6 +154,7 @@ class PairwiseEngine final : public Engine {
   std::vector<std::int64_t> shard_positives_;  // of all shards
   std::unique_ptr<table::RowExchange> exchange_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::unique_ptr<data::NegativeService> negatives_;  // where owners draw
   std::vector<std::unique_ptr<Worker>> workers_;
   StageAdversary adversary_;
   std::unique_ptr<optim::Updater> updater_;

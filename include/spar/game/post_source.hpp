@@ -23,8 +23,8 @@ class PostSource final : public BatchSource {
   void begin_epoch(std::int64_t epoch) override { sampler_.begin_epoch(epoch); }
   void draw(std::int64_t step, std::int64_t steps, NeuralBatch& batch) override;
   std::int64_t skipped() const override { return sampler_.skipped(); }
-  /// Of tags.
-  void use_law(const data::ItemLaw* law) override { sampler_.use_law(law); }
+  /// Of posts and tags.
+  data::TripleSampler* sampler() override { return &sampler_; }
   std::int64_t most_rows_per_entry() const override { return 1 + sampler_.candidates(); }
 
  private:

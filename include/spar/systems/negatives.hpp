@@ -10,8 +10,9 @@ namespace spar::systems {
 
 /// The law of the recipe's negatives, counted over the training interactions of all ranks; nullptr where it is uniform
 /// over the items that a user lacks. Collective.
-std::shared_ptr<const data::ItemLaw> negative_law(const comm::Communicator& communicator, const Recipe& recipe,
-                                                  const data::UserLists& train, Index total_items);
+std::shared_ptr<const data::ItemLaw> negative_law(const comm::Communicator& communicator, const ShardLayout& layout,
+                                                  const Recipe& recipe, const data::UserLists& train,
+                                                  Index total_items);
 
 /// UserError where the recipe's system cannot draw by the law that is asked for.
 void check_negatives(const Recipe& recipe);
