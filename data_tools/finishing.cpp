@@ -30,6 +30,7 @@ void check_rules(const SplitRules& rules) {
   check("--k-core", rules.k_core);
   check("--min-user", rules.min_user);
   check("--min-item", rules.min_item);
+  check("--candidates", rules.candidates);
 }
 
 namespace {

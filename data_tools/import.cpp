@@ -69,6 +69,9 @@ ImportReport import_dataset(const ImportOptions& options) {
     throw UserError("candidate lists belong to a given test part, so they need --split given and a test part");
   }
 
+  if (negatives && split.candidates > 0)
+    throw UserError("--candidates draws lists for the test part, but the input brings its own: leave one of them out");
+
   for (std::string& note : sweep_target(options.to)) report.notes.push_back(std::move(note));
   Records records = read_inputs(inputs, schema, place, options.ordered, report);
   CleaningRules rules;

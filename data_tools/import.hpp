@@ -63,7 +63,8 @@ struct SplitRules {
   std::optional<double> min_rating;             ///< interactions rated lower are dropped, in every part
   int min_user = 0;  ///< users and items with fewer interactions (all parts together) are dropped, counted once
   int min_item = 0;
-  int k_core = 0;  ///< the same for both, repeated until nothing is dropped
+  int k_core = 0;      ///< the same for both, repeated until nothing is dropped
+  int candidates = 0;  ///< drawn for each user of the test part, for the sampled protocol (candidates.hpp); 0: none
   std::uint64_t seed =
       1;  ///< of the random draws; a draw depends on the seed and the two ids only, not on the input's order
 };

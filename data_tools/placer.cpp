@@ -147,6 +147,8 @@ void Placer::order_and_store(PlacerWorker& worker, std::vector<Word>& words, std
       if (schema.times) std::memcpy(times + 8 * k, &block.times[place], 8);
     }
     count_list(head, items, worker.tally);
+    if (worker.drawer && head.counts[static_cast<std::size_t>(data::Part::test)] > 0)
+      draw_candidates(head.row, items, count, worker);
     worker.lists.end_list(users_.rows(), head);
   }
 }
@@ -166,6 +168,12 @@ void Placer::count_list(const ListHead& head, const char* items, Tally& tally) {
     std::uint8_t& seen = k < known ? in_known_[row] : in_test_[row];
     if (__atomic_load_n(&seen, __ATOMIC_RELAXED) == 0) __atomic_store_n(&seen, std::uint8_t{1}, __ATOMIC_RELAXED);
   }
+}
+
+void Placer::draw_candidates(std::uint32_t user_row, const char* items, std::size_t count, PlacerWorker& worker) const {
+  std::vector<std::uint32_t> own(count);
+  std::memcpy(own.data(), items, 4 * count);
+  store_candidates(user_row, worker.drawer->draw(user_row, own), worker);
 }
 
 void Placer::place_candidates(std::size_t index, PlacerWorker& worker) const {
@@ -211,11 +219,16 @@ void Placer::place_candidates_of(std::uint32_t user, std::size_t begin, std::siz
       kept.push_back(row);
     }
   }
-  const ListHead head{users_.row_of[user], {static_cast<std::uint32_t>(kept.size()), 0, 0, 0}};
-  char* items = worker.candidate_lists.begin_list(kept.size() * 4);
-  if (!kept.empty()) std::memcpy(items, kept.data(), kept.size() * 4);
+  store_candidates(users_.row_of[user], kept, worker);
+}
+
+void Placer::store_candidates(std::uint32_t user_row, std::span<const std::uint32_t> items,
+                              PlacerWorker& worker) const {
+  const ListHead head{user_row, {static_cast<std::uint32_t>(items.size()), 0, 0, 0}};
+  char* at = worker.candidate_lists.begin_list(items.size_bytes());
+  if (!items.empty()) std::memcpy(at, items.data(), items.size_bytes());
   worker.candidate_lists.end_list(users_.rows(), head);
-  tally.candidate_counts[group_of(head.row)] += head.counts[0];
+  worker.tally.candidate_counts[group_of(head.row)] += head.counts[0];
 }
 
 }  // namespace spar::data_tools

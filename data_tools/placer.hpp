@@ -1,9 +1,12 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "data_tools/blocks.hpp"
+#include "data_tools/candidates.hpp"
 #include "data_tools/placing.hpp"
 #include "data_tools/radix_sort.hpp"
 #include "data_tools/ranges.hpp"
@@ -25,8 +28,10 @@ struct Tally {
 
 /// Memory of one worker.
 struct PlacerWorker {
-  PlacerWorker(const ResolvedSplit& split, SpillFile& file, std::size_t ranges)
-      : splitter(split), lists(file, ranges), candidate_lists(file, ranges) {}
+  PlacerWorker(const ResolvedSplit& split, Index all_items, SpillFile& file, std::size_t ranges)
+      : splitter(split), lists(file, ranges), candidate_lists(file, ranges) {
+    if (split.candidates > 0) drawer.emplace(all_items, split.candidates, split.seed);
+  }
   Splitter splitter;
   RangeSpill lists, candidate_lists;
   Tally tally;
@@ -34,6 +39,7 @@ struct PlacerWorker {
   std::vector<std::uint64_t> words, more_words;
   std::vector<WideWord> wide_words, more_wide_words;
   std::vector<Candidate> candidates;
+  std::optional<CandidateDrawer> drawer;  // where candidates are drawn
 };
 
 class Placer {
@@ -51,7 +57,9 @@ class Placer {
   template <class Word>
   void order_and_store(PlacerWorker& worker, std::vector<Word>& words, std::vector<Word>& more);
   void count_list(const ListHead& head, const char* items, Tally& tally);
+  void draw_candidates(std::uint32_t user_row, const char* items, std::size_t count, PlacerWorker& worker) const;
   void place_candidates(std::size_t index, PlacerWorker& worker) const;
+  void store_candidates(std::uint32_t user_row, std::span<const std::uint32_t> items, PlacerWorker& worker) const;
   void place_candidates_of(std::uint32_t user, std::size_t begin, std::size_t end, PlacerWorker& worker) const;
   std::size_t group_of(std::uint32_t row) const;
 

@@ -93,7 +93,8 @@ void write_dataset(const Collection& collection, const RowMap& users, const RowM
   const std::size_t ranges = range_count(kept);
   auto file = std::make_unique<SpillFile>(title.place);
   std::vector<std::unique_ptr<PlacerWorker>> workers;
-  for (int k = 0; k < threads(); ++k) workers.push_back(std::make_unique<PlacerWorker>(split, *file, ranges));
+  for (int k = 0; k < threads(); ++k)
+    workers.push_back(std::make_unique<PlacerWorker>(split, items.rows(), *file, ranges));
   Placer placer(collection, users, items, split);
   parallel_for_worker(static_cast<int>(collection.blocks->count()), [&](int index, int worker) {
     placer.place_block(static_cast<std::size_t>(index), *workers[static_cast<std::size_t>(worker)]);
@@ -113,7 +114,8 @@ void write_dataset(const Collection& collection, const RowMap& users, const RowM
   plan.items = items.rows();
   plan.group_counts = tally.group_counts;
   if (report.fold_in == 0) plan.group_counts[3].clear();
-  if (collection.candidates) plan.negatives_group_counts = tally.candidate_counts;
+  const bool candidates = collection.candidates != nullptr || split.candidates > 0;
+  if (candidates) plan.negatives_group_counts = tally.candidate_counts;
   plan.has_ratings = report.has_ratings = collection.schema.ratings;
   plan.has_times = report.has_times = collection.schema.times;
   plan.user_id_bytes = longest_name(collection.users, users);
@@ -131,7 +133,7 @@ void write_dataset(const Collection& collection, const RowMap& users, const RowM
     }
     RangeWriter range_writer(users.rows(), ranges, collection.schema, writer);
     range_writer.write_parts(static_cast<std::size_t>(range), lists);
-    if (collection.candidates) range_writer.write_candidates(static_cast<std::size_t>(range), candidate_lists);
+    if (candidates) range_writer.write_candidates(static_cast<std::size_t>(range), candidate_lists);
   });
   side.write(writer);
   writer.commit();

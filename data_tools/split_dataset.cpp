@@ -216,10 +216,12 @@ ImportReport split_dataset(const SplitOptions& options) {
     if (count > 0) report.inputs.push_back({options.from, data::part_name(part), "data set", count, 0, 0});
   }
   load_all(Loader(file, header, split, collection), rules, collection, report);
-  if (header.has_negatives && split.test == SplitKind::given)
+  if (header.has_negatives && split.test == SplitKind::given && split.candidates == 0)
     collection.candidates = load_candidates(file, header, blocks, place);
   if (header.has_negatives && split.test != SplitKind::given)
     report.notes.push_back("the candidate lists belong to the old test part and are left out");
+  if (header.has_negatives && split.test == SplitKind::given && split.candidates > 0)
+    report.notes.push_back("the candidate lists of the data set are left out: others are drawn");
   const std::string source = file.has_attribute("/", "source")
                                  ? file.text_attribute("/", "source")
                                  : std::filesystem::path(options.from).filename().string();

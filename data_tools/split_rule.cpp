@@ -81,15 +81,16 @@ bool ResolvedSplit::draws() const {
 }
 
 std::string ResolvedSplit::phrase() const {
+  const std::string drawn = candidates > 0 ? fmt::format("; {} candidates drawn", candidates) : "";
   if (held_out) {
     return fmt::format(
-        "test: {} users held out of training; validation: {} such users; {} of each folded in{}; seed {}",
+        "test: {} users held out of training; validation: {} such users; {} of each folded in{}{}; seed {}",
         held_out->test, held_out->validation, held_out->fold_in,
-        held_out->drop_unseen ? "; no items that training lacks" : "", seed);
+        held_out->drop_unseen ? "; no items that training lacks" : "", drawn, seed);
   }
-  std::string result = fmt::format("test: {}; validation: {}", kind_phrase(test, test_ratio, test_from),
-                                   kind_phrase(validation, validation_ratio, validation_from));
-  if (draws()) result += fmt::format("; seed {}", seed);
+  std::string result = fmt::format("test: {}; validation: {}{}", kind_phrase(test, test_ratio, test_from),
+                                   kind_phrase(validation, validation_ratio, validation_from), drawn);
+  if (draws() || candidates > 0) result += fmt::format("; seed {}", seed);
   return result;
 }
 
@@ -116,6 +117,7 @@ void resolve_held_out(const SplitRules& rules, ResolvedSplit& split) {
 ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given_validation, bool has_times) {
   ResolvedSplit split;
   split.seed = rules.seed;
+  split.candidates = rules.candidates;
   split.test_ratio = rules.test_ratio;
   split.validation_ratio = rules.validation_ratio;
   check_ratio("--test-ratio", rules.test_ratio);
@@ -148,6 +150,8 @@ ResolvedSplit resolve_split(const SplitRules& rules, bool given_test, bool given
     if (*kind == SplitKind::temporal && !has_times)
       throw UserError("a temporal split needs a time for every interaction, which the input lacks");
   }
+  if (split.candidates > 0 && split.test == SplitKind::none)
+    throw UserError("--candidates are drawn for the users of a test part, and this split has none");
   if (rules.test_from && split.test != SplitKind::temporal) throw UserError("--test-from needs --split temporal");
   if (rules.validation_from && split.validation != SplitKind::temporal) {
     throw UserError("--validation-from needs --validation temporal");

@@ -36,8 +36,9 @@ struct ResolvedSplit {
   /// By number of the user, where users are held out (hold_out_users): train, or the part whose user he is.
   std::shared_ptr<const std::vector<std::uint8_t>> roles;
   std::uint64_t seed = 1;
+  int candidates = 0;  ///< drawn for each user of the test part
 
-  bool draws() const;          ///< whether random numbers are needed
+  bool draws() const;          ///< whether the parts need random numbers
   std::string phrase() const;  ///< "leave-one-out by time; validation: leave-one-out by time"
 };
 

@@ -64,6 +64,8 @@ void declare_split(OptionSet& set, SplitWords& words, data_tools::SplitRules& ru
   set.integer("--min-item", "N", rules.min_item, at_least(0), "Drop items with fewer interactions, counted once");
   set.integer("--k-core", "N", rules.k_core, at_least(0),
               "Drop users and items with fewer interactions, until none is left");
+  set.integer("--candidates", "N", rules.candidates, at_least(0),
+              "Draw N items that he lacks for each test user: candidates of the sampled protocol");
   set.seed("--seed", rules.seed, "Fixes the random draws of the split");
 }
 

@@ -31,6 +31,7 @@ Verb split_verb() {
   verb.sentence = "Make another split of the interactions of a data set";
   verb.examples = {"spar split d.h5 --validation leave-one-out --to d2.h5",
                    "spar split d.h5 --split ratio --test-ratio 0.1 --to d3.h5",
+                   "spar split d.h5 --split leave-one-out --candidates 100 --to sampled.h5",
                    "spar split d.h5 --held-out-users 10000,10000 --fold-in 0.8 --to d4.h5"};
   verb.declare = [](OptionSet& set) {
     auto options = std::make_shared<Options>();

@@ -220,8 +220,8 @@ RunLists read_run_lists(const comm::Communicator& communicator, const store::Arr
     if (!with_negatives) return;
     if (!header.has_negatives)
       throw UserError(
-          fmt::format("{}: has no fixed candidates, which evaluate.protocol = \"sampled\" needs; spar import pairs "
-                      "brings them with --negatives",
+          fmt::format("{}: has no fixed candidates, which evaluate.protocol = \"sampled\" needs; spar split draws "
+                      "them with --candidates, spar import pairs brings them with --negatives",
                       header.path));
     lists.negatives = data::read_negatives(file, first, end);
   });
