@@ -1,10 +1,11 @@
-// How much of the machine's own product rate evaluation and recommendation keep: bench_evaluate [USERS ITEMS DIM TOP];
-// no arguments: the shape of amazon-book-kgat and one of 200,000 items. One thread. All figures of a shape come from
-// one run, in turns, as medians of each round's ratios.
+// How much of the machine's own product rate evaluation and recommendation keep: bench_evaluate [USERS ITEMS DIM TOP
+// [FOLDER]]; no arguments: the shape of amazon-book-kgat and one of 200,000 items; FOLDER: also writes the vectors
+// there, for peers. One thread. All figures of a shape come from one run, in turns, as medians of each round's ratios.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <time.h>
@@ -150,8 +151,19 @@ double seconds_of(const Contender& contender) {
   return processor_seconds() - start;
 }
 
-void run_shape(const comm::Communicator& world, Index users, Index items, int dim, int top) {
+// Rows of floats without a header.
+void write_vectors(const Buffer<float>& rows, const std::string& path) {
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(rows.data()), static_cast<std::streamsize>(rows.size() * sizeof(float)));
+}
+
+void run_shape(const comm::Communicator& world, Index users, Index items, int dim, int top,
+               const std::string& folder = "") {
   const Problem p = make_problem(users, items, dim, top);
+  if (!folder.empty()) {
+    write_vectors(p.user_rows, folder + "/users.f32");
+    write_vectors(p.item_rows, folder + "/items.f32");
+  }
   evaluate::EvaluationOptions options;
   options.cutoffs = {10, 20, top};
   evaluate::EvaluationOptions with_auc = options;
@@ -192,8 +204,9 @@ void run_shape(const comm::Communicator& world, Index users, Index items, int di
 int main(int argc, char** argv) {
   const comm::Environment environment(argc, argv);
   const comm::Communicator world = comm::Communicator::world();
-  if (argc == 5) {
-    run_shape(world, std::atoll(argv[1]), std::atoll(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]));
+  if (argc == 5 || argc == 6) {
+    run_shape(world, std::atoll(argv[1]), std::atoll(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]),
+              argc == 6 ? argv[5] : "");
     return 0;
   }
   run_shape(world, 70'679, 24'915, 64, 100);
