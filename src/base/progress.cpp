@@ -126,18 +126,29 @@ void Progress::keep(std::string_view text) {
   any_status_ = false;
 }
 
+namespace {
+
+// From 312 over 43.2 k to 8.4 M.
+std::string rate_text(double per_second) {
+  if (per_second >= 999.95e3) return fmt::format("{:.1f} M", per_second * 1e-6);
+  if (per_second >= 999.5) return fmt::format("{:.1f} k", per_second * 1e-3);
+  return fmt::format("{:.0f}", per_second);
+}
+
+}  // namespace
+
 std::string training_titles(const std::string& metric) {
-  return columns_text({"stage", "epoch", "loss", metric, "best", "Mtriples/s", "left"}, training_widths(metric));
+  return columns_text({"stage", "epoch", "loss", metric, "best", "examples/s", "left"}, training_widths(metric));
 }
 
 std::string training_row(const TrainingRow& row, const std::string& metric) {
   const std::function<std::string(double)> four_digits = [](double value) { return fmt::format("{:.4f}", value); };
-  const std::function<std::string(double)> millions = [](double value) { return fmt::format("{:.1f}", value * 1e-6); };
+  const std::function<std::string(double)> rate = rate_text;
   const std::function<std::string(double)> clock = [](double value) { return clock_text(value); };
   const std::function<std::string(std::int64_t)> at = [](std::int64_t value) { return fmt::format("@{}", value); };
   return columns_text({row.stage, fmt::format("{}/{}", row.epoch, row.epochs), or_dash(row.loss, four_digits),
-                       or_dash(row.metric, four_digits), or_dash(row.best, at),
-                       or_dash(row.examples_per_second, millions), or_dash(row.seconds_left, clock)},
+                       or_dash(row.metric, four_digits), or_dash(row.best, at), or_dash(row.examples_per_second, rate),
+                       or_dash(row.seconds_left, clock)},
                       training_widths(metric));
 }
 

@@ -92,8 +92,12 @@ BOOST_AUTO_TEST_CASE(plain_prints_whole_lines_at_most_every_ten_seconds_and_alwa
 
 BOOST_AUTO_TEST_CASE(training_rows_stand_under_their_titles) {
   spar::TrainingRow row{"apr", 141, 200, 0.25141, 0.21981, 131, 2.13e6, 3.2};
-  BOOST_TEST(spar::training_titles("ndcg@100") == "stage  epoch      loss     ndcg@100  best    Mtriples/s  left");
-  BOOST_TEST(spar::training_row(row, "ndcg@100") == "apr    141/200    0.2514   0.2198    @131    2.1         0:03");
+  BOOST_TEST(spar::training_titles("ndcg@100") == "stage  epoch      loss     ndcg@100  best    examples/s  left");
+  BOOST_TEST(spar::training_row(row, "ndcg@100") == "apr    141/200    0.2514   0.2198    @131    2.1 M       0:03");
+  row.examples_per_second = 43210;
+  BOOST_TEST(spar::training_row(row, "ndcg@100") == "apr    141/200    0.2514   0.2198    @131    43.2 k      0:03");
+  row.examples_per_second = 312;
+  BOOST_TEST(spar::training_row(row, "ndcg@100") == "apr    141/200    0.2514   0.2198    @131    312         0:03");
   BOOST_TEST(spar::training_row({"bpr", 1, 2, {}, {}, {}, {}, {}}, "ndcg@100") ==
              "bpr    1/2        -        -         -       -           -");
 }
