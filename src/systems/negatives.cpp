@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
+#include "spar/systems/dislikes.hpp"
 #include "spar/systems/factor_model.hpp"
 
 namespace spar::systems {
@@ -38,8 +39,14 @@ std::string wish(const Recipe& recipe) {
 }  // namespace
 
 std::shared_ptr<const data::ItemLaw> negative_law(const comm::Communicator& communicator, const Recipe& recipe,
-                                                  const data::UserLists& train, Index total_items) {
+                                                  const data::UserLists& train, Index total_items,
+                                                  const std::shared_ptr<const data::UserLists>& dislikes) {
   if (wish(recipe).empty()) return nullptr;
+  if (draws_dislikes(recipe)) {
+    auto law = std::make_shared<data::ItemLaw>(total_items, options_of(recipe));
+    law->use_dislikes(std::make_shared<const data::DislikeLaw>(dislikes, recipe.real("sampling.dislike_share")));
+    return law;
+  }
   if (!is_popularity(recipe)) return std::make_shared<data::ItemLaw>(total_items, options_of(recipe));
   std::vector<std::uint32_t> counts(static_cast<std::size_t>(total_items));
   for (const ItemId item : train.items) ++counts[item];

@@ -2,9 +2,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "spar/base/memory.hpp"
 #include "spar/base/types.hpp"
+#include "spar/data/dislike_law.hpp"
 #include "spar/data/interactions.hpp"
 
 namespace spar::data {
@@ -33,6 +35,10 @@ class ItemLaw {
   Index drawable() const { return drawable_; }
   const LawOptions& options() const { return options_; }
 
+  /// Users' dislikes stand before this law; nullptr, as it is without a call: they do not.
+  void use_dislikes(std::shared_ptr<const DislikeLaw> dislikes) { dislikes_ = std::move(dislikes); }
+  const DislikeLaw* dislikes() const { return dislikes_.get(); }
+
  private:
   struct Entry {
     std::uint32_t threshold;  // of 2^32: below it the entry's own item, else the alias
@@ -41,6 +47,7 @@ class ItemLaw {
   LargeVector<Entry> entries_;  // none: uniform
   Index drawable_ = 0;
   LawOptions options_;
+  std::shared_ptr<const DislikeLaw> dislikes_;
 };
 
 }  // namespace spar::data
