@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "data_tools/id_map.hpp"
@@ -65,6 +66,14 @@ class CandidateStore {
   bool within_blocks_;
 };
 
+/// Pairs that are no interactions but rated low. Blocks hold users, begins, items and, where the schema has them,
+/// times.
+struct Dislikes {
+  std::unique_ptr<BlockStore> blocks;  ///< null: none are kept
+  std::int64_t pairs = 0;
+  std::string rule;  ///< that found them, for people; empty: not known
+};
+
 /// Everything between reading and writing.
 struct Collection {
   IdMap users{"users"};
@@ -73,6 +82,7 @@ struct Collection {
   bool given_test = false, given_validation = false;  ///< the input has such parts
   std::unique_ptr<BlockStore> blocks;
   std::unique_ptr<CandidateStore> candidates;  ///< null where the input has none
+  Dislikes dislikes;                           ///< not in the blocks, and counted nowhere below
   std::uint32_t items_with_rows = 0;           ///< items from here on are named by candidate lists only
   std::vector<std::int64_t> user_counts;       ///< interactions kept, all parts, by number
   std::vector<std::int64_t> item_counts;

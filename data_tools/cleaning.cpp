@@ -22,12 +22,19 @@ struct Drops {
   std::array<std::int64_t, part_count> repeats{};
   std::int64_t validation_in_train = 0, test_in_train = 0, test_in_validation = 0;
   std::int64_t min_rating = 0;
+  std::int64_t dislikes = 0, other_dislikes = 0;  ///< of training, which are kept; of other parts
+  std::int64_t liked_and_disliked = 0;            ///< pairs
+  float lowest_rating = std::numeric_limits<float>::infinity();
   void add(const Drops& other) {
     for (std::size_t k = 0; k < part_count; ++k) repeats[k] += other.repeats[k];
     validation_in_train += other.validation_in_train;
     test_in_train += other.test_in_train;
     test_in_validation += other.test_in_validation;
     min_rating += other.min_rating;
+    dislikes += other.dislikes;
+    other_dislikes += other.other_dislikes;
+    liked_and_disliked += other.liked_and_disliked;
+    lowest_rating = std::min(lowest_rating, other.lowest_rating);
   }
 };
 
@@ -39,6 +46,7 @@ struct Scratch {
   std::vector<std::uint64_t> words, more_words;
   std::vector<WideWord> wide_words, more_wide_words;
   Block block;
+  Block dislikes;
   Drops drops;
 };
 
@@ -75,6 +83,9 @@ struct Cleaner {
   template <class Word>
   std::size_t choose(const Word* begin, const Word* end, Word place_mask, std::uint8_t& part, Scratch& scratch) const;
   void keep(std::uint32_t item, std::size_t place, std::uint8_t part, Scratch& scratch) const;
+  void keep_dislike(std::uint32_t item, const RecordView& record, std::uint8_t part, Scratch& scratch) const;
+  template <class Word>
+  bool liked_and_disliked(const Word* begin, const Word* end, Word place_mask, const Scratch& scratch) const;
   std::uint8_t part_of(std::size_t place, const Scratch& scratch) const {
     if (place < scratch.ends[0]) return 0;
     if (place < scratch.ends[1]) return rules.merge_validation ? 0 : 1;
@@ -120,9 +131,34 @@ std::size_t Cleaner::choose(const Word* begin, const Word* end, Word place_mask,
   return kept[part];
 }
 
+/// Whether some of the records of one pair are ratings of an interaction, and some of a dislike.
+template <class Word>
+bool Cleaner::liked_and_disliked(const Word* begin, const Word* end, Word place_mask, const Scratch& scratch) const {
+  const double disliked = *rules.dislikes_below;
+  const double liked = rules.min_rating.value_or(disliked);
+  const auto rating = [&](Word word) {
+    const RecordView record(scratch, records.schema, static_cast<std::size_t>(word & place_mask));
+    return static_cast<double>(record.rating());
+  };
+  return std::any_of(begin, end, [&](Word word) { return rating(word) < disliked; }) &&
+         std::any_of(begin, end, [&](Word word) { return rating(word) >= liked; });
+}
+
+/// A dislike of another part is one that training must not know.
+void Cleaner::keep_dislike(std::uint32_t item, const RecordView& record, std::uint8_t part, Scratch& scratch) const {
+  ++(part == 0 ? scratch.drops.dislikes : scratch.drops.other_dislikes);
+  if (part != 0) return;
+  scratch.dislikes.items.push_back(item);
+  if (records.schema.times) scratch.dislikes.times.push_back(record.time());
+}
+
 /// Appends one interaction to the block, unless it is rated too low.
 void Cleaner::keep(std::uint32_t item, std::size_t place, std::uint8_t part, Scratch& scratch) const {
   const RecordView record(scratch, records.schema, place);
+  if (rules.dislikes_below) {
+    scratch.drops.lowest_rating = std::min(scratch.drops.lowest_rating, record.rating());
+    if (static_cast<double>(record.rating()) < *rules.dislikes_below) return keep_dislike(item, record, part, scratch);
+  }
   if (rules.min_rating && static_cast<double>(record.rating()) < *rules.min_rating) {
     ++scratch.drops.min_rating;
     return;
@@ -153,6 +189,7 @@ void Cleaner::sort_and_keep(std::size_t bucket, std::vector<Word>& words, std::v
   const Word item_mask = (Word{1} << item_bits) - 1;
   Block& block = scratch.block;
   block.clear();
+  scratch.dislikes.clear();
   for (std::size_t begin = 0; begin < count;) {
     const Word user = words[begin] >> (place_bits + item_bits);
     while (begin < count && words[begin] >> (place_bits + item_bits) == user) {
@@ -161,13 +198,21 @@ void Cleaner::sort_and_keep(std::size_t bucket, std::vector<Word>& words, std::v
       while (end < count && words[end] >> place_bits == pair) ++end;
       auto place = static_cast<std::size_t>(words[begin] & place_mask);
       std::uint8_t part = part_of(place, scratch);
-      if (end - begin > 1) place = choose(words.data() + begin, words.data() + end, place_mask, part, scratch);
+      if (end - begin > 1) {
+        const Word* first = words.data() + begin;
+        const Word* last = words.data() + end;
+        place = choose(first, last, place_mask, part, scratch);
+        if (rules.dislikes_below && liked_and_disliked(first, last, place_mask, scratch))
+          ++scratch.drops.liked_and_disliked;
+      }
       keep(static_cast<std::uint32_t>(pair & item_mask), place, part, scratch);
       begin = end;
     }
-    if (block.items.size() == block.begins.back()) continue;
-    block.users.push_back(static_cast<std::uint32_t>(static_cast<std::size_t>(user) * records.buckets + bucket));
-    block.begins.push_back(block.items.size());
+    for (Block* lists : {&block, &scratch.dislikes}) {
+      if (lists->items.size() == lists->begins.back()) continue;
+      lists->users.push_back(static_cast<std::uint32_t>(static_cast<std::size_t>(user) * records.buckets + bucket));
+      lists->begins.push_back(lists->items.size());
+    }
   }
 }
 
@@ -186,6 +231,7 @@ void Cleaner::clean_bucket(std::size_t bucket, Scratch& scratch) const {
   }
   count_items(block.items, collection.item_counts);
   collection.blocks->save(bucket, block);
+  if (collection.dislikes.blocks) collection.dislikes.blocks->save(bucket, scratch.dislikes);
 }
 
 /// A line of the candidate file that is wrong; the first in the file is reported.
@@ -238,6 +284,24 @@ void report_drops(const Drops& drops, const CleaningRules& rules, bool ratings, 
   add("test_in_train", "test pairs that are also in the training part", drops.test_in_train);
   add("test_in_validation", "test pairs that are also in the validation part", drops.test_in_validation);
   add("min_rating", fmt::format("rated below {}", rules.min_rating.value_or(0)), drops.min_rating);
+  if (!rules.dislikes_below) return;
+  add("dislikes.other_parts",
+      fmt::format("dislikes, rated below {}, of the validation or test part, which training must not know",
+                  *rules.dislikes_below),
+      drops.other_dislikes);
+  report.dislikes = drops.dislikes;
+  report.liked_and_disliked = drops.liked_and_disliked;
+}
+
+void require_dislikes(const Drops& drops, const CleaningRules& rules, const ImportReport& report) {
+  if (!rules.dislikes_below || report.rows_read == 0 || drops.dislikes > 0) return;
+  if (drops.other_dislikes > 0)
+    throw UserError(
+        fmt::format("--dislikes-below {} finds no dislikes: only the validation or test part has lower ratings, which "
+                    "training must not know",
+                    *rules.dislikes_below));
+  throw UserError(fmt::format("--dislikes-below {} finds no dislikes: the lowest rating is {}", *rules.dislikes_below,
+                              drops.lowest_rating));
 }
 
 }  // namespace
@@ -251,6 +315,10 @@ Collection clean(Records records, const CleaningRules& rules, const SpillPlace& 
   collection.user_counts.resize(records.users.size());
   collection.item_counts.resize(records.items.size());
   collection.blocks = std::make_unique<BlockStore>(place, records.buckets);
+  if (rules.dislikes_below) {
+    collection.dislikes.blocks = std::make_unique<BlockStore>(place, records.buckets);
+    collection.dislikes.rule = fmt::format("rated below {}", *rules.dislikes_below);
+  }
 
   const Cleaner cleaner{records, rules, collection};
   std::vector<Scratch> scratches(static_cast<std::size_t>(threads()));
@@ -270,7 +338,9 @@ Collection clean(Records records, const CleaningRules& rules, const SpillPlace& 
   }
   Drops drops;
   for (const Scratch& scratch : scratches) drops.add(scratch.drops);
+  require_dislikes(drops, rules, report);
   report_drops(drops, rules, records.schema.ratings, report);
+  collection.dislikes.pairs = drops.dislikes;
   if (records.parts[3]) {
     collection.candidates =
         std::make_unique<CandidateStore>(std::move(records.file), std::move(records.parts[3]), true);

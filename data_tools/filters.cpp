@@ -103,6 +103,7 @@ void filter_counts(Collection& collection, const SplitRules& rules, ImportReport
   }
   if (total(collection.user_counts) > 0) return;
   std::vector<std::string> reasons;
+  if (report.dislikes > 0) reasons.push_back(fmt::format("{} kept as dislikes", report.dislikes));
   for (const ImportReport::Drop& drop : report.drops)
     reasons.push_back(fmt::format("{} {}", drop.count, drop.sentence));
   if (report.rows_read == 0) throw UserError("no interactions were read: the input holds none");

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "data_tools/dislikes.hpp"
 #include "data_tools/filters.hpp"
 #include "data_tools/held_out.hpp"
 #include "data_tools/placing.hpp"
@@ -38,6 +39,7 @@ namespace {
 std::string filters_phrase(const SplitRules& rules) {
   std::vector<std::string> filters;
   if (rules.min_rating) filters.push_back(fmt::format("rating at least {}", *rules.min_rating));
+  if (rules.dislikes_below) filters.push_back(fmt::format("rating below {}: dislikes", *rules.dislikes_below));
   if (rules.min_user > 1) filters.push_back(fmt::format("users with at least {}, one pass", rules.min_user));
   if (rules.min_item > 1) filters.push_back(fmt::format("items with at least {}, one pass", rules.min_item));
   if (rules.k_core > 1) filters.push_back(fmt::format("{}-core", rules.k_core));
@@ -59,6 +61,7 @@ void finish(Collection& collection, const SplitRules& rules, ResolvedSplit split
 
   SideSet side(destination.place, users.rows(), items.rows());
   how.read_side(users, items, side);
+  place_dislikes(collection, users, items, split, side, report);
   side.finish(how.strict_side, report);
 
   Title title;

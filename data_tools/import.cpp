@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "data_tools/cleaning.hpp"
+#include "data_tools/dislikes.hpp"
 #include "data_tools/finishing.hpp"
 #include "data_tools/reading.hpp"
 #include "data_tools/side_import.hpp"
@@ -46,6 +47,7 @@ ImportReport import_dataset(const ImportOptions& options) {
   for (const Input& input : inputs) paths.push_back(input.path);
   check_target(options.to, paths);
   check_rules(options.rules);
+  check_dislikes(options.rules);
   check_side_options(options.side);
 
   const SpillPlace place{options.to, spill_memory(options.memory)};
@@ -65,6 +67,8 @@ ImportReport import_dataset(const ImportOptions& options) {
   const ResolvedSplit split = resolve_split(options.rules, given_test, given_validation, schema.times);
   if (options.rules.min_rating && !schema.ratings)
     throw UserError("--min-rating needs a rating for every interaction, which the input lacks");
+  if (options.rules.dislikes_below && !schema.ratings)
+    throw UserError("--dislikes-below needs a rating for every interaction, which the input lacks");
   if (negatives && split.test != SplitKind::given) {
     throw UserError("candidate lists belong to a given test part, so they need --split given and a test part");
   }
@@ -78,6 +82,7 @@ ImportReport import_dataset(const ImportOptions& options) {
   rules.merge_test = given_test && split.test != SplitKind::given;
   rules.merge_validation = given_validation && split.validation != SplitKind::given;
   rules.min_rating = options.rules.min_rating;
+  rules.dislikes_below = options.rules.dislikes_below;
   rules.negatives_path = negatives_path;
   if (rules.merge_test) report.notes.push_back("the given test part is split anew together with the training part");
   if (rules.merge_validation) report.notes.push_back("the given validation part counts as training");

@@ -48,7 +48,7 @@ struct HeldOutUsers {
   bool drop_unseen = false;  ///< items that no training user has are dropped, before the interactions are parted
 };
 
-/// What becomes of the interactions once they are read. Filters come first, in this order: rating threshold, one pass
+/// What becomes of the interactions once they are read. Filters come first, in this order: rating thresholds, one pass
 /// of minimum counts, k-core; then the test part is taken, then the validation part from what remains of training.
 struct SplitRules {
   SplitKind split = SplitKind::automatic;
@@ -61,6 +61,9 @@ struct SplitRules {
   std::optional<std::int64_t> validation_from;  ///< the same for validation
   std::optional<HeldOutUsers> held_out;         ///< makes both parts; split and validation must be automatic
   std::optional<double> min_rating;             ///< interactions rated lower are dropped, in every part
+  /// Import: what is rated lower is kept as a dislike of its user (data/dislikes.hpp) and is no interaction; at most
+  /// min_rating. Those that the input has in a part that is not trained on are dropped.
+  std::optional<double> dislikes_below;
   int min_user = 0;  ///< users and items with fewer interactions (all parts together) are dropped, counted once
   int min_item = 0;
   int k_core = 0;      ///< the same for both, repeated until nothing is dropped
@@ -146,6 +149,8 @@ struct ImportReport {
   std::int64_t rows_read = 0;
   Index users = 0, items = 0;
   std::int64_t train = 0, validation = 0, test = 0, negatives = 0;
+  std::int64_t dislikes = 0;            ///< kept beside the interactions
+  std::int64_t liked_and_disliked = 0;  ///< repeated pairs with ratings of both kinds; the one that is kept decides
   bool has_ratings = false, has_times = false;
   std::int64_t users_without_train = 0;  ///< with a validation or test interaction only
   std::int64_t users_without_test = 0;

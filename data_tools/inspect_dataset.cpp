@@ -122,7 +122,8 @@ std::string as_json(const Findings& findings) {
                                    {"density", findings.density()},
                                    {"ratings", header.has_ratings},
                                    {"times", header.has_times},
-                                   {"negatives", findings.negatives}};
+                                   {"negatives", findings.negatives},
+                                   {"dislikes", header.dislikes}};
   for (const Part part : data::parts_of(header.holds_out_users)) {
     object[fmt::format("users_with_{}", data::part_name(part))] = findings.users_with[static_cast<std::size_t>(part)];
     if (part != Part::train)

@@ -10,6 +10,7 @@
 #include "spar/base/sharding.hpp"
 #include "spar/data/attributes.hpp"
 #include "spar/data/bags.hpp"
+#include "spar/data/dislikes.hpp"
 #include "spar/data/features.hpp"
 #include "spar/data/graphs.hpp"
 #include "spar/data/interactions.hpp"
@@ -45,6 +46,8 @@ class Examiner {
       case data::SideKind::tags:
         verify_texts("/tags/ids");
         return for_groups([&](Index begin, Index end) { count_posts(begin, end); });
+      case data::SideKind::dislikes:
+        return for_groups([&](Index begin, Index end) { count_dislikes(begin, end); });
     }
   }
 
@@ -79,6 +82,12 @@ class Examiner {
     for (Index k = 0; k < rows.rows(); ++k) findings_.covered += rows.columns_of(k).empty() ? 0 : 1;
   }
 
+  void count_dislikes(Index begin, Index end) {
+    const data::UserLists lists = data::read_dislikes(file_, begin, end);
+    data::read_dislike_times(file_, begin, end);
+    for (Index k = 0; k < lists.users(); ++k) findings_.covered += lists.of(k).empty() ? 0 : 1;
+  }
+
   void count_posts(Index begin, Index end) {
     std::vector<bool> has(static_cast<std::size_t>(end - begin));
     for (const data::Part part : {data::Part::train, data::Part::validation, data::Part::test}) {
@@ -104,6 +113,8 @@ std::string holds(const SideFindings& findings) {
       return fmt::format("{} entries of {} words", with_commas(side.entries), with_commas(side.width));
     case data::SideKind::graph:
       return fmt::format("{} edges{}", with_commas(side.entries), side.weighted ? " with weights" : "");
+    case data::SideKind::dislikes:
+      return fmt::format("{} items{}", with_commas(side.entries), side.timed ? " with times" : "");
     case data::SideKind::tags:
       break;
   }
@@ -146,7 +157,8 @@ std::string side_text(const std::vector<SideFindings>& all) {
     const data::SideDescription& side = findings.side;
     const double share =
         side.rows == 0 ? 0.0 : 100.0 * static_cast<double>(findings.covered) / static_cast<double>(side.rows);
-    const std::string name = side.kind == data::SideKind::tags ? "" : fmt::format(" \"{}\"", side.name);
+    const bool has_name = side.kind != data::SideKind::tags && side.kind != data::SideKind::dislikes;
+    const std::string name = has_name ? fmt::format(" \"{}\"", side.name) : "";
     text += fmt::format("{:<11} {}{}: {}; {} of {} {} ({:.3g}%), content {}\n", "side", data::side_kind_name(side.kind),
                         name, holds(findings), with_commas(findings.covered), with_commas(side.rows),
                         data::side_name(side.side), share, side.content);

@@ -50,6 +50,7 @@ std::string side_holds(const ImportReport::SideData& side) {
   if (side.kind == "bag")
     return fmt::format("{} of {} for {}", counted(side.entries, "entry"), counted(side.width, "word"), rows);
   if (side.kind == "graph") return fmt::format("{} from {}", counted(side.entries, "edge"), rows);
+  if (side.kind == "dislikes") return fmt::format("{} by {}", counted(side.entries, "item"), rows);
   return fmt::format("{} of {} by {}", counted(side.entries, "assignment"), counted(side.width, "tag"), rows);
 }
 
@@ -101,6 +102,9 @@ std::string ImportReport::text() const {
   std::string lines = input_lines(inputs);
   for (const Drop& drop : drops) lines += fmt::format("dropped  {} {}\n", grouped(drop.count), drop.sentence);
   lines += side_lines(side);
+  if (liked_and_disliked > 0)
+    lines += fmt::format("         {} liked and disliked: the rating that is kept decides\n",
+                         counted(liked_and_disliked, "pair"));
   for (const std::string& note : notes) lines += fmt::format("note     {}\n", note);
   lines += fmt::format("kept     {}, {}: {} train / {} validation / {} test{}{}\n", counted(users, "user"),
                        counted(items, "item"), grouped(train), grouped(validation), grouped(test),
@@ -152,6 +156,8 @@ std::string ImportReport::json() const {
   object["validation"] = validation;
   object["test"] = test;
   object["negatives"] = negatives;
+  object["dislikes"] = dislikes;
+  object["liked_and_disliked"] = liked_and_disliked;
   object["fold_in"] = fold_in;
   object["held_out_validation_users"] = held_out_validation;
   object["held_out_test_users"] = held_out_test;

@@ -34,6 +34,8 @@ class Carrier {
         return carry_graph();
       case data::SideKind::tags:
         return carry_posts();
+      case data::SideKind::dislikes:
+        return;  // place_dislikes()
     }
   }
 

@@ -15,7 +15,7 @@ std::string title_of(const data::SidePlan& plan) {
   const bool by_side = plan.kind == data::SideKind::features || plan.kind == data::SideKind::attribute ||
                        plan.kind == data::SideKind::bag;
   const std::string side = by_side ? plan.side == data::Side::users ? "user " : "item " : "";
-  if (plan.kind == data::SideKind::tags) return "tags";
+  if (plan.kind == data::SideKind::tags || plan.kind == data::SideKind::dislikes) return plan.name;
   return fmt::format("{}{} \"{}\"", side, data::side_kind_name(plan.kind), plan.name);
 }
 
@@ -78,6 +78,10 @@ SideSet::Added<PostSink> SideSet::add_posts(const std::string& path, bool timed,
   return add(std::make_unique<PostSink>(file(), users_, timed, expected_bytes), path);
 }
 
+SideSet::Added<DislikeSink> SideSet::add_dislikes(const std::string& path, bool timed, std::int64_t expected_bytes) {
+  return add(std::make_unique<DislikeSink>(file(), users_, timed, expected_bytes), path);
+}
+
 void SideSet::finish(bool strict, ImportReport& report) {
   for (const auto& entry : entries_) {
     entry->sink->finish();
@@ -87,7 +91,10 @@ void SideSet::finish(bool strict, ImportReport& report) {
     of_entry.kind = data::side_kind_name(plan.kind);
     of_entry.side = data::side_name(plan.side);
     of_entry.name = plan.name;
-    of_entry.width = plan.kind == data::SideKind::graph ? users_ : plan.width;
+    of_entry.width = plan.kind == data::SideKind::graph      ? users_
+                     : plan.kind == data::SideKind::dislikes ? items_
+                                                             : plan.width;
+    if (plan.kind == data::SideKind::dislikes) report.dislikes = entry->sink->entries();
     of_entry.rows = rows(plan.side);
     of_entry.covered = entry->sink->covered();
     of_entry.entries = entry->sink->entries();

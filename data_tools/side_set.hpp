@@ -39,6 +39,8 @@ class SideSet {
                               std::int64_t expected_bytes);
   Added<PostSink> add_posts(const std::string& path, bool timed, std::int64_t expected_bytes);
 
+  Added<DislikeSink> add_dislikes(const std::string& path, bool timed, std::int64_t expected_bytes);
+
   /// Counts; fills report.side and adds notes. Nothing is added afterwards. UserError in strict mode where a row has no
   /// features or no value of an attribute.
   void finish(bool strict, ImportReport& report);

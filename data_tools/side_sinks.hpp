@@ -144,6 +144,26 @@ class PostSink : public SideSink {
   std::optional<PostSplit> split_;
 };
 
+/// The items that a user dislikes: each pair once, the caller sees to it.
+class DislikeSink : public SideSink {
+ public:
+  DislikeSink(SpillFile& file, Index users, bool timed, std::int64_t expected_bytes);
+  /// `time` is not looked at where they have none.
+  void add(Index user, Index item, std::int64_t time);
+  void finish() override;
+  void write(data::SideWriter& writer) const override;
+
+ private:
+  struct Record {
+    std::int64_t time;
+    std::uint32_t user, item;
+  };
+  void count_range(int range);
+  void write_range(int range, data::SideWriter& writer) const;
+
+  RowRecords records_;
+};
+
 /// Rows for words: dealt by falling count, equal counts by text; words without a count get none.
 RowMap deal_words(const IdMap& words, const std::vector<std::int64_t>& counts);
 /// Bytes of the longest of them, and their texts, group by group.

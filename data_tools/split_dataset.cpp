@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "data_tools/dislikes.hpp"
 #include "data_tools/finishing.hpp"
 #include "data_tools/import.hpp"
 #include "data_tools/ranges.hpp"
@@ -216,6 +217,7 @@ ImportReport split_dataset(const SplitOptions& options) {
     if (count > 0) report.inputs.push_back({options.from, data::part_name(part), "data set", count, 0, 0});
   }
   load_all(Loader(file, header, split, collection), rules, collection, report);
+  load_dislikes(file, place, collection);
   if (header.has_negatives && split.test == SplitKind::given && split.candidates == 0)
     collection.candidates = load_candidates(file, header, blocks, place);
   if (header.has_negatives && split.test != SplitKind::given)

@@ -19,6 +19,7 @@
 #include "spar/report/run_log.hpp"
 #include "spar/store/durable.hpp"
 #include "spar/store/run_lock.hpp"
+#include "spar/systems/dislikes.hpp"
 #include "spar/systems/item_features.hpp"
 #include "spar/systems/posts.hpp"
 #include "spar/systems/private_attributes.hpp"
@@ -166,6 +167,7 @@ void TrainingRun::build() {
   }
   if (!resume_) systems::load_teacher(communicator_, recipe_, header_, model_);
   systems::load_attributes(communicator_, *file_, recipe_, lists_.train, model_);
+  systems::load_dislikes(communicator_, *file_, recipe_, lists_.train, model_);
   engine_ = systems::make_engine(communicator_, layout_, header_, recipe_, model_, lists_.train, lists_.train_posts());
   validation_users_ = systems::choose_users(communicator_, model_.users->first_row(), model_.users->rows(),
                                             recipe_.integer("evaluate.validation_users"),

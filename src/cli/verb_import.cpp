@@ -63,6 +63,8 @@ Verb import_verb() {
                "delimited: whether the first line holds names; default: detected");
     set.flag("--ordered", import.ordered, "The order of the input is the order of time");
     declare_split(set, options->split, import.rules);
+    set.real("--dislikes-below", "X", import.rules.dislikes_below, {-1e300, 1e300},
+             "Keep what is rated lower as dislikes of its user, which are no interactions");
     declare_side(set, options->side, import.side);
     set.text("--name", "NAME", import.name, "Name of the data set; default: that of the file");
     set.integer("--threads", "N", import.threads, {0, 4096}, "Threads; 0: all processors that it may use");

@@ -44,6 +44,12 @@ class SideSpecs {
   void add_texts(const char* array) {
     specs_.push_back(spec(path(array), ElementType::text, store::group_boundaries(plan_.width), plan_.text_bytes));
   }
+  void add_dislikes() {
+    const std::vector<std::int64_t> boundaries = running_sum(plan_.group_entries[0]);
+    specs_.push_back(spec(path("offsets"), ElementType::i64, offsets_boundaries(rows_)));
+    specs_.push_back(spec(path("items"), ElementType::u32, boundaries));
+    if (plan_.timed) specs_.push_back(spec(path("times"), ElementType::i64, boundaries));
+  }
   void add_posts() {
     for (const Part part : all_parts) {
       const std::string name = std::string(part_name(part)) + "/";
@@ -123,6 +129,9 @@ void add_side_arrays(const std::vector<SidePlan>& side, Index users, Index items
         of_plan.add_texts("ids");
         of_plan.add_posts();
         break;
+      case SideKind::dislikes:
+        of_plan.add_dislikes();
+        break;
     }
   }
 }
@@ -151,6 +160,9 @@ void add_side_attributes(const std::vector<SidePlan>& side, std::vector<store::A
       case SideKind::tags:
         formats["/tags"] = "spar-tags";
         for (const Part part : all_parts) formats[std::string("/tags/") + part_name(part)] = "spar-posts";
+        break;
+      case SideKind::dislikes:
+        formats["/dislikes"] = "spar-dislikes";
         break;
     }
   }

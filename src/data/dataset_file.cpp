@@ -105,6 +105,7 @@ DatasetHeader read_header(const store::ArrayFile& file) {
   header.split = file.text_attribute("/", "split");
   check_arrays(file, header);
   count_posts(file, header);
+  if (file.has("/dislikes/items")) header.dislikes = file.rows("/dislikes/items");
   return header;
 }
 

@@ -70,6 +70,7 @@ std::string main_array(SideKind kind) {
       return "";
     case SideKind::bag:
     case SideKind::graph:
+    case SideKind::dislikes:
       return "offsets";
     case SideKind::tags:
       return "ids";
@@ -133,6 +134,14 @@ void describe(const store::ArrayFile& file, SideDescription& side) {
       side.width = file.rows(path("ids"));
       describe_tags(file, side, arrays);
       break;
+    case SideKind::dislikes:
+      side.width = file.rows("/items/ids");
+      side.entries = file.rows(path("items"));
+      side.timed = file.has(part_array(Part::train, "times"));
+      arrays.add("items", {ElementType::u32, side.entries});
+      arrays.add("offsets", {ElementType::i64, side.rows + 1});
+      if (side.timed) arrays.add("times", {ElementType::i64, side.entries});
+      break;
   }
   side.content = arrays.content();
 }
@@ -152,6 +161,9 @@ std::optional<SideDescription> main_array_of(const std::string& array) {
   if (array == "/tags/ids") {
     side.kind = SideKind::tags;
     side.name = "tags";
+  } else if (array == "/dislikes/offsets") {
+    side.kind = SideKind::dislikes;
+    side.name = "dislikes";
   } else if (parts[0] == "graphs" && parts.size() == 3 && parts[2] == "offsets") {
     side.kind = SideKind::graph;
   } else if (by_side && parts.size() == 3 && (parts[1] == "features" || parts[1] == "attributes")) {
@@ -180,6 +192,8 @@ std::string option_of(SideKind kind, Side side) {
       return "--user-edges";
     case SideKind::tags:
       return "--tags";
+    case SideKind::dislikes:
+      return "--dislikes-below";
   }
   SPAR_ASSERT(false);
 }
@@ -198,7 +212,7 @@ const char* side_name(Side side) {
 }
 
 const char* side_kind_name(SideKind kind) {
-  constexpr std::array<const char*, 5> names = {"features", "attribute", "bag", "graph", "tags"};
+  constexpr std::array<const char*, 6> names = {"features", "attribute", "bag", "graph", "tags", "dislikes"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -221,6 +235,8 @@ std::string side_array(SideKind kind, Side side, const std::string& name, const 
       return fmt::format("/graphs/{}/{}", name, array);
     case SideKind::tags:
       return fmt::format("/tags/{}", array);
+    case SideKind::dislikes:
+      return fmt::format("/dislikes/{}", array);
   }
   SPAR_ASSERT(false);
 }
@@ -252,12 +268,15 @@ SideDescription find_side_data(const store::ArrayFile& file, SideKind kind, Side
   for (const SideDescription& other : list_side_data(file)) {
     if (other.kind == kind && other.side == side) names.push_back(other.name);
   }
+  // Of these a data set has one or none, so they go by no name.
+  if (kind == SideKind::tags || kind == SideKind::dislikes)
+    throw UserError(fmt::format("{} has no {}: {} of spar import makes them", file.path(), side_kind_name(kind),
+                                option_of(kind, side)));
   const std::string what = kind_of_side(kind, side);
   const std::string has = names.empty()
                               ? fmt::format("it has none; {} of spar import makes them", option_of(kind, side))
                               : fmt::format("it has {}", fmt::join(names, ", "));
-  throw UserError(kind == SideKind::tags ? fmt::format("{} has no tags: --tags of spar import makes them", file.path())
-                                         : fmt::format("{} has no {} \"{}\": {}", file.path(), what, name, has));
+  throw UserError(fmt::format("{} has no {} \"{}\": {}", file.path(), what, name, has));
 }
 
 }  // namespace spar::data

@@ -8,6 +8,7 @@
 #include "spar/base/error.hpp"
 #include "spar/data/attributes.hpp"
 #include "spar/data/bags.hpp"
+#include "spar/data/dislikes.hpp"
 #include "spar/data/features.hpp"
 #include "spar/data/graphs.hpp"
 #include "spar/data/histories.hpp"
@@ -112,6 +113,26 @@ Posts read_posts(const store::ArrayFile& file, Part part, Index first_user, Inde
 std::vector<std::string> read_tags(const store::ArrayFile& file, Index first, Index count) {
   const SideDescription tags = find_side_data(file, SideKind::tags, Side::users, "tags");
   return read_ids(file, side_array(tags.kind, tags.side, tags.name, "ids"), first, count);
+}
+
+UserLists read_dislikes(const store::ArrayFile& file, Index first_user, Index end_user) {
+  const SideDescription dislikes = find_side_data(file, SideKind::dislikes, Side::users, "dislikes");
+  const auto path = [&](const char* array) { return side_array(dislikes.kind, dislikes.side, dislikes.name, array); };
+  const CsrSlice slice = read_slice(file, path("offsets"), path("items"), first_user, end_user, "user");
+  UserLists lists;
+  lists.first_user = first_user;
+  lists.items = read_entries<LargeVector<ItemId>>(file, path("items"), slice);
+  lists.offsets = slice.local_offsets();
+  check_entries(file, path("items"), lists.offsets, lists.items, {"user", "item", first_user, dislikes.width, true});
+  return lists;
+}
+
+std::vector<std::int64_t> read_dislike_times(const store::ArrayFile& file, Index first_user, Index end_user) {
+  const SideDescription dislikes = find_side_data(file, SideKind::dislikes, Side::users, "dislikes");
+  if (!dislikes.timed) return {};
+  const auto path = [&](const char* array) { return side_array(dislikes.kind, dislikes.side, dislikes.name, array); };
+  return read_entries<std::vector<std::int64_t>>(
+      file, path("times"), read_slice(file, path("offsets"), path("times"), first_user, end_user, "user"));
 }
 
 void require_times(const store::ArrayFile& file) {

@@ -96,4 +96,15 @@ void SideWriter::write_posts(Part part, int group, const PostSlice& slice) {
   if (plan_.timed) write_segment(name + "times", group, slice.times.data());
 }
 
+void SideWriter::write_dislikes(int group, const DislikeSlice& slice) {
+  const auto g = static_cast<std::size_t>(group);
+  SPAR_ASSERT(plan_.kind == SideKind::dislikes && slice.offsets.size() == rows_of(group) + 1);
+  SPAR_ASSERT(slice.offsets.back() == static_cast<std::int64_t>(slice.items.size()));
+  SPAR_ASSERT(entry_offsets_[0][g] + slice.offsets.back() == entry_offsets_[0][g + 1]);
+  SPAR_ASSERT(slice.times.size() == (plan_.timed ? slice.items.size() : 0));
+  write_offsets("offsets", group, entry_offsets_[0][g], slice.offsets);
+  write_segment("items", group, slice.items.data());
+  if (plan_.timed) write_segment("times", group, slice.times.data());
+}
+
 }  // namespace spar::data

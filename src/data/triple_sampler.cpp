@@ -6,6 +6,7 @@
 
 #include "spar/base/error.hpp"
 #include "spar/base/random_lanes.hpp"
+#include "spar/base/sharding.hpp"
 
 namespace spar::data {
 
@@ -146,7 +147,18 @@ bool TripleSampler::owns(Index user, ItemId item) const {
   return has(user, item);
 }
 
+// Apart from all attempts, so that what the law draws does not depend on whether dislikes stand before it.
+bool TripleSampler::draw_dislike(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const {
+  constexpr std::uint32_t dislikes_mark = 1U << 31;
+  static_assert((static_cast<std::uint32_t>(row_groups) << 20) <= dislikes_mark);
+  if (!dislikes_->knows(user)) return false;
+  const auto block = negative_stream_.block(place, dislikes_mark | (static_cast<std::uint32_t>(shard_) << 20),
+                                            static_cast<std::uint32_t>(step), static_cast<std::uint32_t>(epoch_));
+  return dislikes_->draw(user, block, item);
+}
+
 bool TripleSampler::draw_negative(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const {
+  if (dislikes_ != nullptr && draw_dislike(user, step, place, item)) return true;
   if (lacks_negatives(user)) return false;
   if (served_.items != nullptr) {
     item = *served_.at(step, place);
@@ -230,6 +242,11 @@ class TripleSampler::Lookahead {
 };
 
 void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& batch, const TripleSampler* next) {
+  dislikes_ == nullptr ? sample_by<false>(step, steps, batch, next) : sample_by<true>(step, steps, batch, next);
+}
+
+template <bool by_dislikes>
+void TripleSampler::sample_by(std::int64_t step, std::int64_t steps, MicroBatch& batch, const TripleSampler* next) {
   const std::int64_t begin = step * positives_ / steps;
   const std::int64_t end = (step + 1) * positives_ / steps;
   const auto most = static_cast<std::size_t>(most_triples(steps));
@@ -254,7 +271,8 @@ void TripleSampler::sample(std::int64_t step, std::int64_t steps, MicroBatch& ba
     const Positive positive = order_[static_cast<std::size_t>(e)];
     const Index user = first_user_ + positive.user;
     ItemId negative = drawn[place % 16];
-    if (rejects_ && has(user, negative) && !draw_negative(user, step, place, negative)) {
+    const bool disliked = by_dislikes && draw_dislike(user, step, place, negative);
+    if (!disliked && rejects_ && has(user, negative) && !draw_negative(user, step, place, negative)) {
       ++skipped_;
       continue;
     }

@@ -19,7 +19,7 @@ SystemInfo declare_bpr_mf() {
 )";
   info.settings = {.system = info.name,
                    .takes = {"model.*", "objective.*", "optimizer.*", "sampling.negatives", "sampling.power",
-                             "sampling.own_items", "sampling.candidates", "train.*"},
+                             "sampling.dislike_share", "sampling.own_items", "sampling.candidates", "train.*"},
                    .defaults = {{"optimizer.name", std::string("adagrad"), "APR code, BPR stage"},
                                 {"optimizer.learning_rate", 0.05, "APR code, BPR stage"}}};
   return info;

@@ -21,7 +21,7 @@ std::unique_ptr<game::Engine> pairwise_engine(const comm::Communicator& communic
   setup.users = model.users.get();
   setup.items = model.items.get();
   setup.train = &train;
-  setup.law = negative_law(communicator, layout, recipe, train, data.items);
+  setup.law = negative_law(communicator, layout, recipe, train, data.items, model.dislikes);
   setup.total_positives = data.counts[0];
   setup.batch_size = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
@@ -46,7 +46,7 @@ std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicat
     setup.dense_rate = recipe.schedule("rates.dense");
   }
   const Index ranked = model.table_named(setup.model->question().ranks).total_rows();
-  setup.law = negative_law(communicator, layout, recipe, train, ranked);
+  setup.law = negative_law(communicator, layout, recipe, train, ranked, model.dislikes);
   setup.batch_size = recipe.integer("train.batch_size");
   setup.seed = static_cast<std::uint64_t>(recipe.integer("train.seed"));
   setup.node_memory = recipe.flag("parallel.node_memory");

@@ -16,6 +16,7 @@
 #include "spar/base/random.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/evaluate/metrics.hpp"
+#include "spar/systems/dislikes.hpp"
 #include "spar/systems/negatives.hpp"
 #include "spar/systems/system.hpp"
 
@@ -178,6 +179,8 @@ void check_data(const Recipe& recipe, const data::DatasetHeader& data) {
   if (autoencoder && autoencoder->reads_ratings && !data.has_ratings)
     throw UserError(fmt::format("{} predicts ratings, which {} lacks: import text that has a column of ratings",
                                 recipe.system(), data.path));
+  check_negatives(recipe);
+  require_dislikes(recipe, data);
 }
 
 optim::OptimizerSettings optimizer_of(const Recipe& recipe) {

@@ -257,8 +257,8 @@ SystemInfo declare_fncf() {
   const std::string own = "own choice";
   info.settings = {.system = info.name,
                    .takes = {"model.init_law", "model.init_std", "network.layers", "noise.*", "optimizer.*",
-                             "profile.*", "sampling.negatives", "sampling.power", "sampling.own_items",
-                             "sampling.per_positive", "teacher.*", "train.*"},
+                             "profile.*", "sampling.negatives", "sampling.power", "sampling.dislike_share",
+                             "sampling.own_items", "sampling.per_positive", "teacher.*", "train.*"},
                    .defaults = {{"model.init_law", std::string("normal"), own},
                                 {"model.init_std", 0.01, own},
                                 {"network.layers", std::vector<std::int64_t>{64, 64, 32, 16}, own},

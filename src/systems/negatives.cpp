@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
+#include "spar/systems/dislikes.hpp"
 #include "spar/systems/factor_model.hpp"
 
 namespace spar::systems {
@@ -33,9 +34,14 @@ std::string wish(const Recipe& recipe) {
 }  // namespace
 
 std::shared_ptr<const data::ItemLaw> negative_law(const comm::Communicator& communicator, const ShardLayout& layout,
-                                                  const Recipe& recipe, const data::UserLists& train,
-                                                  Index total_items) {
+                                                  const Recipe& recipe, const data::UserLists& train, Index total_items,
+                                                  const std::shared_ptr<const data::UserLists>& dislikes) {
   if (wish(recipe).empty()) return nullptr;
+  if (draws_dislikes(recipe)) {
+    auto law = std::make_shared<data::ItemLaw>(total_items, options_of(recipe));
+    law->use_dislikes(std::make_shared<const data::DislikeLaw>(dislikes, recipe.real("sampling.dislike_share")));
+    return law;
+  }
   if (!is_popularity(recipe)) return std::make_shared<data::ItemLaw>(total_items, options_of(recipe));
   auto popularity =
       std::make_shared<data::Popularity>(communicator, layout, total_items, train.items, recipe.real("sampling.power"));

@@ -212,7 +212,8 @@ SystemInfo declare_pat() {
   info.settings = {
       .system = info.name,
       .takes = {"model.*", "privacy.*", "rates.*", "objective.l2", "objective.l2_form", "optimizer.*",
-                "sampling.negatives", "sampling.own_items", "sampling.candidates", "train.*"},
+                "sampling.negatives", "sampling.power", "sampling.dislike_share", "sampling.own_items",
+                "sampling.candidates", "train.*"},
       // Readers that lag behind are fooled by vectors that tell every label in another way: these are quick.
       .defaults = {{"privacy.weight", 0.03, "own choice"},
                    {"privacy.reader", std::string("hidden"), "own choice"},

@@ -11,6 +11,7 @@
 #include "spar/catalogue/wide_output.hpp"
 #include "spar/data/negative_service.hpp"
 #include "spar/game/segmented_model.hpp"
+#include "spar/systems/dislikes.hpp"
 #include "spar/systems/factor_model.hpp"
 
 namespace spar::systems {
@@ -221,6 +222,7 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   const bool of_posts = network && network->learns_from_posts();
   plan.pairs = train * (counts || autoencoder || of_posts ? 4 : 12) + held_out * 4 + lists * (users + 1) * 8;
   if (autoencoder && autoencoder->reads_ratings) plan.pairs += (train + held_out) * 4;
+  if (draws_dislikes(recipe)) plan.pairs += share(data.dislikes, most_shards, plan.shards) * 4 + (users + 1) * 8;
   if (of_posts) add_posts(plan, data, most_shards, users);
   const Index all_askers = of_posts ? std::max(data.posts[1], data.posts[2]) : data.users;
   const Index all_ranked = of_posts ? data.tags : data.items;

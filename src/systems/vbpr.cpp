@@ -145,25 +145,26 @@ std::unique_ptr<game::NeuralModel> vbpr_of(const Recipe& recipe) {
 
 SystemSettings vbpr_settings(const std::string& system) {
   const std::string code = "AMR code";
-  return {.system = system,
-          .takes = {"model.dim", "model.init_law", "model.init_std", "network.form", "network.visual_dim", "features.*",
-                    "penalty.*", "rates.*", "optimizer.*", "sampling.negatives", "sampling.power", "sampling.own_items",
-                    "sampling.candidates", "sampling.cold_items", "train.*"},
-          .defaults = {{"model.dim", std::int64_t{64}, code},
-                       {"model.init_law", std::string("truncated_normal"), code},
-                       {"model.init_std", 0.01, code},
-                       {"features.scale", std::string("largest"), code},
-                       {"penalty.user", 0.1, code},
-                       {"penalty.item", 0.001, code},
-                       {"penalty.dense", 0.0, code},
-                       {"rates.item", 1e-4, code},
-                       {"rates.dense", 1e-3, code},
-                       {"optimizer.name", std::string("adagrad"), code},
-                       {"optimizer.learning_rate", 0.01, code},
-                       {"optimizer.initial_accumulator", 0.1, code},
-                       {"sampling.negatives", std::string("uniform"), code},
-                       {"sampling.cold_items", false, code},
-                       {"train.batch_size", std::int64_t{512}, code}}};
+  return {
+      .system = system,
+      .takes = {"model.dim", "model.init_law", "model.init_std", "network.form", "network.visual_dim", "features.*",
+                "penalty.*", "rates.*", "optimizer.*", "sampling.negatives", "sampling.power", "sampling.dislike_share",
+                "sampling.own_items", "sampling.candidates", "sampling.cold_items", "train.*"},
+      .defaults = {{"model.dim", std::int64_t{64}, code},
+                   {"model.init_law", std::string("truncated_normal"), code},
+                   {"model.init_std", 0.01, code},
+                   {"features.scale", std::string("largest"), code},
+                   {"penalty.user", 0.1, code},
+                   {"penalty.item", 0.001, code},
+                   {"penalty.dense", 0.0, code},
+                   {"rates.item", 1e-4, code},
+                   {"rates.dense", 1e-3, code},
+                   {"optimizer.name", std::string("adagrad"), code},
+                   {"optimizer.learning_rate", 0.01, code},
+                   {"optimizer.initial_accumulator", 0.1, code},
+                   {"sampling.negatives", std::string("uniform"), code},
+                   {"sampling.cold_items", false, code},
+                   {"train.batch_size", std::int64_t{512}, code}}};
 }
 
 SystemInfo declare_vbpr() {

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "spar/base/error.hpp"
+#include "spar/systems/dislikes.hpp"
 #include "spar/systems/factor_model.hpp"
 #include "spar/systems/system.hpp"
 
@@ -32,10 +33,46 @@ BOOST_AUTO_TEST_CASE(a_law_of_negatives_that_a_system_does_not_draw_gets_one_sen
              "sampling.candidates = 4" + behind + "gru4rec draws its negatives uniformly");
   BOOST_TEST(fault("pitf", {"sampling.negatives=popularity"}) ==
              "sampling.negatives = \"popularity\"" + behind + "pitf draws its negatives uniformly");
+  BOOST_TEST(fault("sasrec", {"sampling.negatives=dislikes"}) ==
+             "sampling.negatives = \"dislikes\"" + behind + "sasrec draws its negatives uniformly");
   for (const char* system : {"bpr-mf", "apr", "mf", "gmf", "mlp", "neumf", "vbpr", "amr", "pat", "pitf", "atf"})
     BOOST_TEST(fault(system, {"sampling.candidates=4"}) == "accepted", system);
   for (const char* system : {"bpr-mf", "apr", "mf", "gmf", "mlp", "neumf", "vbpr", "amr", "pat", "fncf"})
     BOOST_TEST(fault(system, {"sampling.own_items=true"}) == "accepted", system);
+  for (const char* system : {"bpr-mf", "apr", "mf", "gmf", "mlp", "neumf", "vbpr", "amr", "pat", "fncf"}) {
+    BOOST_TEST(fault(system, {"sampling.negatives=dislikes", "sampling.dislike_share=0.25"}) == "accepted", system);
+    BOOST_TEST(fault(system, {"sampling.negatives=popularity", "sampling.power=0.5"}) == "accepted", system);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_share_of_dislikes_lies_between_0_and_1_and_goes_with_the_law_that_has_it) {
+  BOOST_TEST(fault("bpr-mf", {"sampling.negatives=dislikes", "sampling.dislike_share=1.5"}) ==
+             "--set: sampling.dislike_share = 1.5 is out of range: it must be 0 to 1");
+  BOOST_TEST(fault("bpr-mf", {"sampling.dislike_share=0.5"}) ==
+             "--set: sampling.dislike_share has no effect with sampling.negatives = "
+             "\"uniform\", only with dislikes");
+}
+
+BOOST_AUTO_TEST_CASE(a_law_of_dislikes_asks_for_data_that_keep_some) {
+  spar::data::DatasetHeader header;
+  header.path = "d.h5";
+  const auto check = [&](const std::string& system) -> std::string {
+    try {
+      spar::systems::check_data(spar::systems::load_recipe(system, {"sampling.negatives=dislikes"}), header);
+    } catch (const spar::UserError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  BOOST_TEST(check("neumf") ==
+             "sampling.negatives = \"dislikes\", but d.h5 keeps no dislikes: spar import with --dislikes-below 3, for "
+             "instance, keeps what users rate lower");
+  // What never fits comes first.
+  BOOST_TEST(
+      check("gru4rec") ==
+      "sampling.negatives = \"dislikes\" is for models of users and items: gru4rec draws its negatives uniformly");
+  header.dislikes = 1;
+  BOOST_TEST(check("neumf") == "accepted");
 }
 
 BOOST_AUTO_TEST_CASE(what_the_engine_of_factor_models_leaves_out_names_what_it_goes_with) {

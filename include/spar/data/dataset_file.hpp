@@ -22,7 +22,7 @@
 ///   /validation/...   /test/...              as train; absent parts have 0 interactions and all-zero offsets
 ///   /fold_in/...                             optional, as train: what is told of users held out of training
 ///   /test/negatives_offsets i64 [users + 1], /test/negatives u32    optional: fixed candidates of a sampled protocol
-///   /users/..., /items/..., /graphs/..., /tags/...    optional: side data (side_data.hpp)
+///   /users/..., /items/..., /graphs/..., /tags/..., /dislikes/...    optional: side data (side_data.hpp)
 ///
 /// Rows (users and items) are dealt out by falling number of interactions (RowDealing), so any shard holds about as
 /// many interactions as any other. Interaction arrays are cut into checksum segments at the groups' offsets; offsets
@@ -55,6 +55,7 @@ struct DatasetHeader {
   Index tags = 0;                    ///< 0: the data set has no posts (posts.hpp)
   Index posts[3] = {0, 0, 0};        ///< by Part
   Index assignments[3] = {0, 0, 0};  ///< tags of all posts, by Part
+  Index dislikes = 0;                ///< of all users (dislikes.hpp); 0: the data set keeps none
   bool has_ratings = false;
   bool has_times = false;
   bool has_negatives = false;

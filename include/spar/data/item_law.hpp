@@ -1,8 +1,10 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "spar/base/types.hpp"
+#include "spar/data/dislike_law.hpp"
 #include "spar/data/popularity.hpp"
 
 namespace spar::data {
@@ -30,10 +32,15 @@ class ItemLaw {
   Index drawable() const { return drawable_; }
   const LawOptions& options() const { return options_; }
 
+  /// Users' dislikes stand before this law; nullptr, as it is without a call: they do not.
+  void use_dislikes(std::shared_ptr<const DislikeLaw> dislikes) { dislikes_ = std::move(dislikes); }
+  const DislikeLaw* dislikes() const { return dislikes_.get(); }
+
  private:
   std::shared_ptr<const Popularity> popularity_{};
   Index drawable_ = 0;
   LawOptions options_;
+  std::shared_ptr<const DislikeLaw> dislikes_;
 };
 
 }  // namespace spar::data

@@ -16,6 +16,7 @@
 ///   bag        bags.hpp         weighted words of a vocabulary of `width`           --item-bags, --user-bags, ...
 ///   graph      graphs.hpp       the users that a user points to                     --user-edges
 ///   tags       posts.hpp        a user's posts: an item and its tags, of `width`    --tags
+///   dislikes   dislikes.hpp     the items that a user has rated low, of `width`     --dislikes-below
 ///
 /// Data sets without side data have none of these groups; programs that know nothing of them read the rest as before.
 namespace spar::data {
@@ -23,20 +24,21 @@ namespace spar::data {
 enum class Side { users, items };
 const char* side_name(Side side);  ///< "users", "items"
 
-enum class SideKind { features, attribute, bag, graph, tags };
-const char* side_kind_name(SideKind kind);  ///< "features", "attribute", "bag", "graph", "tags"
+enum class SideKind { features, attribute, bag, graph, tags, dislikes };
+const char* side_kind_name(SideKind kind);  ///< "features", "attribute", "bag", "graph", "tags", "dislikes"
 
 /// One set of side data.
 struct SideDescription {
   SideKind kind = SideKind::features;
-  Side side = Side::items;  ///< whose rows; graphs and tags: users
-  std::string name;         ///< tags: "tags"
+  Side side = Side::items;  ///< whose rows; graphs, tags and dislikes: users
+  std::string name;         ///< tags: "tags"; dislikes: "dislikes"
   Index rows = 0;           ///< of the side
   Index width = 0;  ///< features: numbers a row; attribute: categories, the missing one (0) included; bag, tags: words
-                    ///< of the vocabulary; graph: users
-  Index entries = 0;  ///< features: rows that have some; attribute: rows; bag: weights; graph: edges; tags: assignments
+                    ///< of the vocabulary; graph: users; dislikes: items
+  Index entries = 0;      ///< features: rows that have some; attribute: rows; bag: weights; graph: edges; tags:
+                          ///< assignments; dislikes: items of all users
   bool weighted = false;  ///< graph: edges have weights; bag: always
-  bool timed = false;     ///< tags: assignments have times
+  bool timed = false;     ///< tags, dislikes: they have times
   std::string content;    ///< XXH3-64 of the checksums of its arrays by path, 16 hexadecimal digits
 };
 
@@ -54,7 +56,8 @@ bool is_side_name(const std::string& name);
 
 /// The path of an array of side data. `array` is empty for the main array of features and attributes; otherwise
 ///   features: "present"; attribute: "values"; bag: "offsets", "entries", "weights", "vocabulary";
-///   graph: "offsets", "neighbours", "weights"; tags: "ids" or part_name + "/offsets", "/items", "/tag_offsets", ...
+///   graph: "offsets", "neighbours", "weights"; tags: "ids" or part_name + "/offsets", "/items", "/tag_offsets", ...;
+///   dislikes: "offsets", "items", "times"
 std::string side_array(SideKind kind, Side side, const std::string& name, const std::string& array = {});
 
 }  // namespace spar::data

@@ -18,13 +18,14 @@ class DatasetWriter;
 struct SidePlan {
   SideKind kind = SideKind::features;
   Side side = Side::items;
-  std::string name;            ///< is_side_name; tags: "tags"
-  Index width = 1;             ///< as SideDescription::width; graphs: not used
+  std::string name;            ///< is_side_name; tags: "tags"; dislikes: "dislikes"
+  Index width = 1;             ///< as SideDescription::width; graphs, dislikes: not used
   std::size_t text_bytes = 1;  ///< attribute, bag, tags: of the longest category, word or tag; at least 1
   Index missing = 0;           ///< features: rows without
   bool weighted = false;       ///< graph
-  bool timed = false;          ///< tags
-  std::array<std::vector<std::int64_t>, 3> group_entries;  ///< bag, graph: [0], entries; tags: assignments, by Part
+  bool timed = false;          ///< tags; dislikes: as the data set's interactions
+  std::array<std::vector<std::int64_t>, 3> group_entries;  ///< bag, graph, dislikes: [0], entries; tags: assignments,
+                                                           ///< by Part
   std::array<std::vector<std::int64_t>, 3> group_posts;    ///< tags: posts, by Part
 };
 
@@ -42,6 +43,13 @@ struct PostSlice {
   std::span<const std::int64_t> tag_offsets;  ///< posts + 1, starting at 0
   std::span<const std::uint32_t> tags;        ///< ascending and distinct within a post
   std::span<const std::int64_t> times;        ///< as tags where the plan has times, else empty
+};
+
+/// A user group's dislikes.
+struct DislikeSlice {
+  std::span<const std::int64_t> offsets;  ///< users of the group + 1, starting at 0
+  std::span<const ItemId> items;          ///< ascending and distinct within a user
+  std::span<const std::int64_t> times;    ///< as items where the plan has times, else empty
 };
 
 /// Writes the k-th side data of the plan of `writer`, which must outlive it. Each group of each array once, by any
@@ -63,6 +71,7 @@ class SideWriter {
   /// Texts of the words of a bag / of tags in group `group` of the vocabulary (Partition{width, 1,024}).
   void write_vocabulary(int group, std::span<const std::string> words);
   void write_posts(Part part, int group, const PostSlice& slice);
+  void write_dislikes(int group, const DislikeSlice& slice);
 
  private:
   std::string path(const std::string& array) const;

@@ -65,8 +65,8 @@ struct MicroBatch {
 };
 
 /// Draws the triples (u, i, j) of one shard: its positives in a fresh order every epoch, and for each a negative j that
-/// is uniform over the items that u does not have in training (drawn by rejection), or follows an ItemLaw. Every draw
-/// is a function of (seed, epoch, step, shard, place in the micro-batch, attempt).
+/// is uniform over the items that u does not have in training (drawn by rejection), or follows an ItemLaw and what
+/// stands before it. Every draw is a function of (seed, epoch, step, shard, place in the micro-batch, attempt).
 ///
 /// Places of a step: negatives_each() for each of its positives, in their order; then as many again for every further
 /// candidate of the law.
@@ -81,6 +81,7 @@ class TripleSampler {
   /// law->needs_service(), a NegativeService must have drawn a step before it is sampled.
   void use_law(const ItemLaw* law) {
     law_ = law;
+    dislikes_ = law == nullptr ? nullptr : law->dislikes();
     rejects_ = law == nullptr || !law->options().own_items;
   }
   /// Negatives for each positive: 1 unless told.
@@ -147,14 +148,18 @@ class TripleSampler {
   bool owns(Index user, ItemId item) const;
   /// Draws for each negative that the law asks for; sample() makes the first of them.
   int candidates() const { return law_ == nullptr ? 1 : law_->options().candidates; }
-  /// Whether what draw_first() drew for him may not be his negative, so that draw_negative() is asked.
-  bool rejects(Index user, ItemId item) const { return rejects_ && owns(user, item); }
+  /// Whether what draw_first() drew for him may not be his negative, so that draw_negative() is asked. Where dislikes
+  /// stand before the law it always is.
+  bool rejects(Index user, ItemId item) const { return dislikes_ != nullptr || (rejects_ && owns(user, item)); }
 
  private:
   class Lookahead;
 
   void fill_order();
+  template <bool by_dislikes>
+  void sample_by(std::int64_t step, std::int64_t steps, MicroBatch& batch, const TripleSampler* next);
   bool has(Index user, ItemId item) const;
+  bool draw_dislike(Index user, std::int64_t step, std::uint32_t place, ItemId& item) const;
   ItemId uniform(std::uint64_t word) const {
     return static_cast<ItemId>(bounded(word, static_cast<std::uint64_t>(total_items_)));
   }
@@ -165,6 +170,7 @@ class TripleSampler {
   int shard_;
   Index total_items_;
   const ItemLaw* law_ = nullptr;
+  const DislikeLaw* dislikes_ = nullptr;  // of the law
   bool rejects_ = true;
   int negatives_each_ = 1;
   Served served_;

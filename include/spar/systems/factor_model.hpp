@@ -52,6 +52,8 @@ struct FactorModel {
   std::vector<std::shared_ptr<table::Table>> frozen{};
   /// Of the network, while it trains: rows that stay with their owners (load_attributes).
   std::vector<std::shared_ptr<table::Table>> staying{};
+  /// Of this rank's users, while a recipe trains that draws them (load_dislikes).
+  std::shared_ptr<const data::UserLists> dislikes{};
   /// Of a network that reads profiles, while it trains or is attacked: kept, since it is made by messages of all ranks.
   std::shared_ptr<const ItemLists> by_item{};
   /// Where the model is an auto-encoder: its form, and the items' input rows; `items` are the output rows, with bias.
@@ -97,7 +99,7 @@ int resolve_shards(Recipe& recipe);
 void check_layout(const comm::Communicator& communicator, int shards);
 
 /// UserError where the data set is not what the recipe's system can learn from and be judged by: users held out of
-/// training where it learns a row for each user, or no ratings where it predicts some.
+/// training where it learns a row for each user, no ratings where it predicts some, or no dislikes where it draws them.
 void check_data(const Recipe& recipe, const data::DatasetHeader& data);
 
 optim::OptimizerSettings optimizer_of(const Recipe& recipe);
