@@ -178,6 +178,11 @@ void check_data(const Recipe& recipe, const data::DatasetHeader& data) {
   if (autoencoder && autoencoder->reads_ratings && !data.has_ratings)
     throw UserError(fmt::format("{} predicts ratings, which {} lacks: import text that has a column of ratings",
                                 recipe.system(), data.path));
+  if (autoencoder && autoencoder->samples > data.items)
+    throw UserError(
+        fmt::format("autoencoder.samples = {} is more than the {} items of {}: take fewer, or "
+                    "autoencoder.cells = \"all\"",
+                    autoencoder->samples, data.items, data.path));
 }
 
 optim::OptimizerSettings optimizer_of(const Recipe& recipe) {
