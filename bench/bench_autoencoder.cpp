@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <vector>
 
 #include "bench/measure.hpp"
@@ -13,7 +14,8 @@
 #include "spar/tape/multiply.hpp"
 
 /// An epoch of mult-vae over a catalogue in the shape of MovieLens-1M: 600-200-600, batches of 500 users, Adam. Beside
-/// it the time of its matrix products alone, in the same shapes, by the same kernel.
+/// it the time of its matrix products alone, in the same shapes, by the same kernel; or, with --samples, an epoch whose
+/// softmax is over drawn items, in turns with one over all, both by lazy Adam.
 namespace {
 
 using namespace spar;
@@ -27,6 +29,8 @@ struct Options {
   std::int64_t batch_users = 500;
   int epochs = 5;
   int threads = 1;
+  std::int64_t samples = 0;
+  double sample_power = 0.0;
   bool json = false;
 };
 
@@ -105,61 +109,123 @@ double product_seconds(const Options& o) {
   return steps / rate(1.0, 2.0, 5, wall_seconds, step).best;
 }
 
-void run(const comm::Communicator& world, const Options& o) {
-  set_threads(o.threads);
-  const ShardLayout layout{o.shards, world.size()};
-  const optim::OptimizerSettings adam{.rule = optim::Rule::adam, .learning_rate = 1e-3F, .epsilon = 1e-8F};
-  const game::Autoencoder m = model();
-  table::Table encoder("encoder", o.items, layout, world.rank(), {width, false, 0}, adam);
-  table::Table decoder("decoder", o.items, layout, world.rank(), {width, true, 0}, adam);
-  table::DenseParameters dense(game::dense_shapes(m), layout, world.rank(), adam);
-  encoder.initialize(1, 0, "uniform", game::item_deviation(o.items, width));
-  decoder.initialize(1, 1, "uniform", game::item_deviation(o.items, width));
-  dense.initialize(1, 2);
-  const Partition users{o.users, o.shards};
-  const auto lists =
-      lists_of(o, users.begin(layout.first_shard(world.rank())), users.begin(layout.end_shard(world.rank())));
+/// The tables that engines train, one after the other where there are two.
+struct Parameters {
+  Parameters(const comm::Communicator& world, const Options& o, const optim::OptimizerSettings& optimizer)
+      : layout{o.shards, world.size()},
+        encoder("encoder", o.items, layout, world.rank(), {width, false, 0}, optimizer),
+        decoder("decoder", o.items, layout, world.rank(), {width, true, 0}, optimizer),
+        dense(game::dense_shapes(model()), layout, world.rank(), optimizer) {
+    encoder.initialize(1, 0, "uniform", game::item_deviation(o.items, width));
+    decoder.initialize(1, 1, "uniform", game::item_deviation(o.items, width));
+    dense.initialize(1, 2);
+    const Partition users{o.users, o.shards};
+    lists = lists_of(o, users.begin(layout.first_shard(world.rank())), users.begin(layout.end_shard(world.rank())));
+  }
+
+  ShardLayout layout;
+  table::Table encoder;
+  table::Table decoder;
+  table::DenseParameters dense;
+  data::UserLists lists;
+};
+
+std::unique_ptr<game::CatalogueEngine> engine_of(const comm::Communicator& world, const Options& o, Parameters& p,
+                                                 const game::Autoencoder& m,
+                                                 const optim::OptimizerSettings& optimizer) {
   game::CatalogueSetup setup;
   setup.communicator = &world;
-  setup.layout = layout;
+  setup.layout = p.layout;
   setup.model = m;
-  setup.tables = {&encoder, &decoder, nullptr, &dense};
-  setup.train = &lists;
+  setup.tables = {&p.encoder, &p.decoder, nullptr, &p.dense};
+  setup.train = &p.lists;
   setup.users = o.users;
   setup.batch_users = o.batch_users;
-  game::CatalogueEngine engine(setup);
-  engine.use_optimizer(adam, 0);
-  engine.begin_stage({"train", o.epochs, std::nullopt});
-  std::vector<double> seconds;
-  game::LoopSeconds kinds;
+  auto engine = std::make_unique<game::CatalogueEngine>(setup);
+  engine->use_optimizer(optimizer, 0);
+  engine->begin_stage({"train", o.epochs, std::nullopt});
+  return engine;
+}
+
+double epoch_seconds(const comm::Communicator& world, game::CatalogueEngine& engine, int epoch) {
+  const double begin = wall_seconds();
+  engine.begin_epoch(epoch, 0);
+  while (engine.next_step() < engine.steps()) engine.step(0);
+  engine.end_epoch();
+  return world.max(wall_seconds() - begin);
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+void print_head(const comm::Communicator& world, const Options& o, std::int64_t interactions) {
+  fmt::print("{} users x {} items, {} interactions; {} ranks x {} threads, {} shards, {} users a batch\n", o.users,
+             o.items, interactions, world.size(), o.threads, o.shards, o.batch_users);
+}
+
+void compare(const comm::Communicator& world, const Options& o) {
+  const optim::OptimizerSettings lazy{.rule = optim::Rule::lazy_adam, .learning_rate = 1e-3F, .epsilon = 1e-8F};
+  Parameters parameters(world, o, lazy);
+  game::Autoencoder drawn = model();
+  drawn.cells = game::LossCells::sampled;
+  drawn.samples = o.samples;
+  drawn.sample_power = o.sample_power;
+  const auto all = engine_of(world, o, parameters, model(), lazy);
+  const auto sampled = engine_of(world, o, parameters, drawn, lazy);
+  std::vector<double> of_all, of_sampled, ratios;
   for (int epoch = 0; epoch <= o.epochs; ++epoch) {
-    const double begin = wall_seconds();
-    engine.begin_epoch(epoch, 0);
-    while (engine.next_step() < engine.steps()) engine.step(0);
-    engine.end_epoch();
-    if (epoch > 0) seconds.push_back(world.max(wall_seconds() - begin));
-    kinds = engine.seconds();
+    const double a = epoch_seconds(world, *all, epoch);
+    const double b = epoch_seconds(world, *sampled, epoch);
+    if (epoch == 0) continue;
+    of_all.push_back(a);
+    of_sampled.push_back(b);
+    ratios.push_back(a / b);
   }
-  const std::int64_t interactions = world.sum(lists.count());
+  const std::int64_t interactions = world.sum(parameters.lists.count());
   if (!world.is_root()) return;
-  std::sort(seconds.begin(), seconds.end());
-  const double median = seconds[seconds.size() / 2];
-  const double products = product_seconds(o);
   if (o.json) {
-    const nlohmann::json out{{"seconds", median},        {"best", seconds.front()},
-                             {"products", products},     {"interactions", interactions},
-                             {"compute", kinds.compute}, {"communication", kinds.communication},
-                             {"input", kinds.input},     {"ranks", world.size()},
-                             {"threads", o.threads},     {"shards", o.shards}};
+    const nlohmann::json out{{"all", median(of_all)},        {"sampled", median(of_sampled)},
+                             {"ratio", median(ratios)},      {"samples", o.samples},
+                             {"interactions", interactions}, {"ranks", world.size()},
+                             {"threads", o.threads},         {"shards", o.shards}};
     fmt::print("{}\n", out.dump());
     return;
   }
-  fmt::print("{} users x {} items, {} interactions; {} ranks x {} threads, {} shards, {} users a batch\n", o.users,
-             o.items, interactions, world.size(), o.threads, o.shards, o.batch_users);
-  fmt::print("seconds an epoch: {:.3f} (best {:.3f}); compute {:.3f}, communication {:.3f}, input {:.3f}\n", median,
-             seconds.front(), kinds.compute, kinds.communication, kinds.input);
+  print_head(world, o, interactions);
+  fmt::print("seconds an epoch: all items {:.3f}, {} samples {:.3f}; ratio in turns {:.1f}\n", median(of_all),
+             o.samples, median(of_sampled), median(ratios));
+}
+
+void run(const comm::Communicator& world, const Options& o) {
+  const optim::OptimizerSettings adam{.rule = optim::Rule::adam, .learning_rate = 1e-3F, .epsilon = 1e-8F};
+  Parameters parameters(world, o, adam);
+  const auto engine = engine_of(world, o, parameters, model(), adam);
+  std::vector<double> seconds;
+  for (int epoch = 0; epoch <= o.epochs; ++epoch) {
+    const double taken = epoch_seconds(world, *engine, epoch);
+    if (epoch > 0) seconds.push_back(taken);
+  }
+  const game::LoopSeconds kinds = engine->seconds();
+  const std::int64_t interactions = world.sum(parameters.lists.count());
+  if (!world.is_root()) return;
+  const double best = *std::min_element(seconds.begin(), seconds.end());
+  const double products = product_seconds(o);
+  if (o.json) {
+    const nlohmann::json out{{"seconds", median(seconds)}, {"best", best},
+                             {"products", products},       {"interactions", interactions},
+                             {"compute", kinds.compute},   {"communication", kinds.communication},
+                             {"input", kinds.input},       {"ranks", world.size()},
+                             {"threads", o.threads},       {"shards", o.shards}};
+    fmt::print("{}\n", out.dump());
+    return;
+  }
+  print_head(world, o, interactions);
+  fmt::print("seconds an epoch: {:.3f} (best {:.3f}); compute {:.3f}, communication {:.3f}, input {:.3f}\n",
+             median(seconds), best, kinds.compute, kinds.communication, kinds.input);
   fmt::print("its products alone on one thread: {:.3f} ({:.0f}% of the best)\n", products,
-             100.0 * products / seconds.front() / (world.size() * o.threads));
+             100.0 * products / best / (world.size() * o.threads));
 }
 
 }  // namespace
@@ -175,8 +241,12 @@ int main(int argc, char** argv) {
   app.add_option("--batch-users", o.batch_users, "Users a step");
   app.add_option("--epochs", o.epochs, "Epochs measured, after one that does not count");
   app.add_option("--threads", o.threads, "Threads a rank");
+  app.add_option("--samples", o.samples, "Compare with a softmax over this many drawn items");
+  app.add_option("--sample-power", o.sample_power, "Their law: a power of the items' interactions, 0 uniform");
   app.add_flag("--json", o.json, "Machine-readable results");
   CLI11_PARSE(app, argc, argv);
-  run(comm::Communicator::world(), o);
+  set_threads(o.threads);
+  const auto world = comm::Communicator::world();
+  o.samples > 0 ? compare(world, o) : run(world, o);
   return 0;
 }

@@ -167,4 +167,12 @@ Cells ItemSlices::of(Index user, Index first, Index end) const {
   return {all.items.subspan(at, n), has_values_ ? all.values.subspan(at, n) : std::span<const float>{}};
 }
 
+std::vector<std::uint32_t> ItemSlices::counts(Index first, Index end) const {
+  std::vector<std::uint32_t> counts(static_cast<std::size_t>(end - first));
+  for (const ItemId item : items_) {
+    if (item >= first && item < end) ++counts[static_cast<std::size_t>(item - first)];
+  }
+  return counts;
+}
+
 }  // namespace spar::catalogue

@@ -102,7 +102,8 @@ std::size_t WideOutput::kept_floats(int users, int items) {
   return area(users, padded(items));
 }
 
-Matrix<float> WideOutput::logits(const SliceRows& rows, int first, const Matrix<float>& hidden, float* room) {
+Matrix<float> WideOutput::logits(const SliceRows& rows, int first, const Matrix<float>& hidden,
+                                 const SliceBatch* left_out, float* room) {
   const int columns = tile_count(rows, first);
   const int stride = padded(columns);
   const Matrix<float> tile{room, hidden.rows, columns, stride};
@@ -113,18 +114,21 @@ Matrix<float> WideOutput::logits(const SliceRows& rows, int first, const Matrix<
     float* row = tile.row(u);
     for (int c = 0; c < stride; c += lanes)
       store_lanes<float>(row + c, load_lanes(row + c) + load_lanes(biases_.data() + c));
+    if (left_out != nullptr)
+      for_cells(*left_out, u, first, columns,
+                [&](int c, std::size_t) { row[c] = -std::numeric_limits<float>::infinity(); });
   }
   return tile;
 }
 
 double WideOutput::forward(const SliceRows& rows, const Matrix<float>& hidden, const SliceBatch& batch, float* kept,
-                           std::span<LogSum> sums) {
+                           std::span<LogSum> sums, const SliceBatch* left_out) {
   std::fill(sums.begin(), sums.end(), LogSum::none());
   tile_.require(area(hidden.rows, tile_items));
   double loss = 0;
   for (int first = 0; first < rows.rows; first += tile_items) {
     const Matrix<float> tile =
-        logits(rows, first, hidden, kept == nullptr ? tile_.data() : kept + area(hidden.rows, first));
+        logits(rows, first, hidden, left_out, kept == nullptr ? tile_.data() : kept + area(hidden.rows, first));
     for (int u = 0; u < hidden.rows; ++u) {
       sums[static_cast<std::size_t>(u)].add(log_sum(tile.row(u), tile.columns));
       for_cells(batch, u, first, tile.columns, [&](int c, std::size_t cell) {
@@ -137,14 +141,14 @@ double WideOutput::forward(const SliceRows& rows, const Matrix<float>& hidden, c
 
 double WideOutput::backward(const SliceRows& rows, const Matrix<float>& hidden, const SliceBatch& batch,
                             const LossTerms& terms, float* kept, const Matrix<float>& hidden_gradient,
-                            const RowSink& sink) {
+                            const RowSink& sink, const SliceBatch* left_out) {
   tile_.require(area(hidden.rows, tile_items));
   gradients_.require(area(tile_items, rows.width));
   double loss = 0;
   const float scale = terms.scale;
   for (int first = 0; first < rows.rows; first += tile_items) {
     const Matrix<float> d = kept != nullptr ? kept_tile(kept, hidden.rows, first, tile_count(rows, first))
-                                            : logits(rows, first, hidden, tile_.data());
+                                            : logits(rows, first, hidden, left_out, tile_.data());
     // The listed cells need their logits, which the gradient overwrites: remembered as what they change.
     changes_.clear();
     for (int u = 0; u < d.rows; ++u) {

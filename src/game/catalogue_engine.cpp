@@ -49,7 +49,8 @@ CatalogueEngine::CatalogueEngine(const CatalogueSetup& setup)
   SPAR_ASSERT(t.encoder->shape().dim == setup.model.input_width() && !t.encoder->shape().has_bias);
   SPAR_ASSERT(t.decoder->shape().dim == setup.model.output_width() && t.decoder->shape().has_bias);
   SPAR_ASSERT((t.users != nullptr) == setup.model.user_nodes);
-  SPAR_ASSERT(setup.model.cells == LossCells::all || setup.model.loss != catalogue::OutputLoss::multinomial);
+  SPAR_ASSERT(setup.model.cells != LossCells::observed || setup.model.loss != catalogue::OutputLoss::multinomial);
+  if (setup.model.samples_softmax()) make_output_law();
   if (setup.model.normalise) norms_ = inverse_norms(*setup.train, setup.values);
   const int shards = setup.layout.shard_count(setup.communicator->rank());
   for (int k = 0; k < shards; ++k) shards_.push_back(std::make_unique<Shard>());
@@ -62,6 +63,18 @@ CatalogueEngine::CatalogueEngine(const CatalogueSetup& setup)
 }
 
 CatalogueEngine::~CatalogueEngine() = default;
+
+void CatalogueEngine::make_output_law() {
+  const table::Table& items = *setup_.tables.decoder;
+  const Autoencoder& model = setup_.model;
+  if (model.sample_power == 0.0) {
+    output_law_.emplace(setup_.layout, items.total_rows(), model.samples);
+    return;
+  }
+  const auto counts = slices_.counts(items.first_row(), items.first_row() + items.rows());
+  output_law_.emplace(*setup_.communicator, setup_.layout, items.total_rows(), model.samples, counts,
+                      model.sample_power);
+}
 
 int CatalogueEngine::shard_of(int k) const {
   return setup_.layout.first_shard(setup_.communicator->rank()) + k;
@@ -170,7 +183,9 @@ void CatalogueEngine::list_cells() {
     Shard& shard = *shards_[static_cast<std::size_t>(k)];
     const auto rows = catalogue::slice_rows(*setup_.tables.encoder, shard_of(k));
     catalogue::list_batch(slices_, rows, batch_.users, {model.keep, key}, shard.batch);
-    if (model.cells == LossCells::sampled) {
+    if (output_law_) {
+      output_law_->draw(shard_of(k), draws, shard.output.drawn);
+    } else if (model.cells == LossCells::sampled) {
       catalogue::add_negatives(shard.batch, rows, setup_.tables.encoder->total_rows(), batch_.users, batch_.totals,
                                model.negatives, draws, shard.sampled);
     }

@@ -3,6 +3,7 @@
 
 #include "stopwatch.hpp"
 
+#include "spar/catalogue/sampled_output.hpp"
 #include "spar/game/catalogue_engine.hpp"
 
 namespace spar::game {
@@ -18,6 +19,7 @@ struct CatalogueEngine::Shard {
   catalogue::SliceBatch sampled;
   catalogue::TouchedRows encoder;   // gradients of the items' input rows
   catalogue::TouchedRows decoder;   // of their output rows, where the loss has few cells
+  catalogue::SampledOutput output;  // where items are drawn for the whole batch
   Buffer<float> perturbed_encoder;  // by place in `encoder`
   catalogue::SliceBatch perturbed_batch;
   tape::Tape<float> tape;

@@ -113,7 +113,9 @@ void CatalogueEngine::plan_kept_logits() {
   kept_places_.clear();
   for (std::size_t k = 0; k < shards_.size(); ++k) {
     kept_places_.push_back(floats);
-    const auto items = static_cast<int>(setup_.tables.decoder->partition().size(shard_of(static_cast<int>(k))));
+    const auto items = output_law_
+                           ? shards_[k]->output.drawn.count()
+                           : static_cast<int>(setup_.tables.decoder->partition().size(shard_of(static_cast<int>(k))));
     floats += catalogue::WideOutput::kept_floats(batch_.rows.rows(), items);
   }
   if (static_cast<std::int64_t>(floats * sizeof(float)) > setup_.kept_bytes) return kept_places_.clear();
@@ -136,9 +138,13 @@ void CatalogueEngine::decode(const Pass& pass, std::vector<double>& losses) {
     const Matrix<float> hidden = rows_of(hidden_, 0, users, setup_.model.output_width());
     parallel_for_worker(static_cast<int>(shards_.size()), [&](int k, int worker) {
       const auto at = static_cast<std::size_t>(k);
-      losses[at] += outputs_[static_cast<std::size_t>(worker)].forward(
-          decoder_rows(pass, k), hidden, shards_[at]->batch, kept_logits(k),
-          std::span(log_sums_).subspan(at * static_cast<std::size_t>(users), static_cast<std::size_t>(users)));
+      auto& output = outputs_[static_cast<std::size_t>(worker)];
+      const SliceRows rows = decoder_rows(pass, k);
+      const auto sums =
+          std::span(log_sums_).subspan(at * static_cast<std::size_t>(users), static_cast<std::size_t>(users));
+      Shard& shard = *shards_[at];
+      losses[at] += output_law_ ? shard.output.forward(output, rows, hidden, shard.batch, kept_logits(k), sums)
+                                : output.forward(rows, hidden, shard.batch, kept_logits(k), sums);
     });
   }
   {
@@ -174,6 +180,10 @@ void CatalogueEngine::decode_backward(const Pass& pass, std::span<const double> 
           const SliceRows rows = decoder_rows(pass, k);
           const Matrix<float> hidden_gradient{room, users, model.output_width(), width};
           auto& output = outputs_[static_cast<std::size_t>(worker)];
+          if (output_law_) {
+            return shard.output.backward(output, rows, hidden, shard.batch, terms, kept_logits(k), hidden_gradient,
+                                         shard.decoder);
+          }
           if (model.cells != LossCells::all) {
             losses[at] +=
                 output.backward_cells(rows, hidden, shard.cells(model.cells), terms, hidden_gradient, shard.decoder);

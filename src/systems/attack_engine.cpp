@@ -58,6 +58,7 @@ std::unique_ptr<game::Engine> catalogue_engine(const comm::Communicator& communi
   setup.model.beta = Schedule(0.0);
   setup.model.l2 = 0.0;
   setup.model.mean_over_users = false;
+  if (setup.model.samples_softmax()) setup.model.cells = game::LossCells::all;
   setup.tables = model.autoencoder_tables();
   setup.train = &train;
   if (model.predicts_ratings()) setup.values = std::span(train.ratings.data(), train.ratings.size());

@@ -181,6 +181,11 @@ void check_data(const Recipe& recipe, const data::DatasetHeader& data) {
                                 recipe.system(), data.path));
   check_negatives(recipe);
   require_dislikes(recipe, data);
+  if (autoencoder && autoencoder->samples > data.items)
+    throw UserError(
+        fmt::format("autoencoder.samples = {} is more than the {} items of {}: take fewer, or "
+                    "autoencoder.cells = \"all\"",
+                    autoencoder->samples, data.items, data.path));
 }
 
 optim::OptimizerSettings optimizer_of(const Recipe& recipe) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
+#include "spar/optim/update.hpp"
 #include "spar/systems/declarations.hpp"
 
 namespace spar::systems {
@@ -23,17 +24,31 @@ SystemInfo declare(const std::string& name, const std::string& sentence) {
 }
 )";
   const std::string code = "Mult-VAE code";
-  info.settings = {.system = name,
-                   .takes = {"network.layers", "autoencoder.keep", "autoencoder.init_scale", "objective.l2",
-                             "optimizer.*", "train.*"},
-                   .defaults = {{"autoencoder.keep", 0.5, code},
-                                {"autoencoder.init_scale", 1.0, code},
-                                {"optimizer.name", std::string("adam"), code},
-                                {"optimizer.learning_rate", 0.001, code},
-                                {"train.epochs", std::int64_t{200}, code},
-                                {"train.batch_size", std::int64_t{500}, code},
-                                {"evaluate.select_by", std::string("ndcg@100"), code}}};
+  info.settings = {
+      .system = name,
+      .takes = {"network.layers", "autoencoder.keep", "autoencoder.cells", "autoencoder.samples",
+                "autoencoder.sample_power", "autoencoder.init_scale", "objective.l2", "optimizer.*", "train.*"},
+      .defaults = {{"autoencoder.keep", 0.5, code},
+                   {"autoencoder.cells", std::string("all"), code},
+                   {"autoencoder.init_scale", 1.0, code},
+                   {"optimizer.name", std::string("adam"), code},
+                   {"optimizer.learning_rate", 0.001, code},
+                   {"train.epochs", std::int64_t{200}, code},
+                   {"train.batch_size", std::int64_t{500}, code},
+                   {"evaluate.select_by", std::string("ndcg@100"), code}}};
   return info;
+}
+
+// Steps that draw items cost what the drawn rows do, whatever the catalogue, unless the optimiser moves all of them.
+void draw_outputs(const Recipe& recipe, game::Autoencoder& model) {
+  if (recipe.text("autoencoder.cells") != "sampled") return;
+  model.cells = game::LossCells::sampled;
+  model.samples = recipe.integer("autoencoder.samples");
+  model.sample_power = recipe.real("autoencoder.sample_power");
+  if (optim::rule_of(recipe.text("optimizer.name")) == optim::Rule::adam)
+    throw UserError(
+        "optimizer.name = \"adam\" moves the rows of all items in every step, which autoencoder.cells = \"sampled\" is "
+        "there to avoid: take lazy_adam, adagrad or sgd");
 }
 
 // Layers from the catalogue to the code; the decoder has the same, in reverse, as in the published code.
@@ -45,6 +60,7 @@ game::Autoencoder mirrored(const Recipe& recipe) {
   model.normalise = true;
   model.keep = recipe.real("autoencoder.keep");
   model.l2 = recipe.real("objective.l2");
+  draw_outputs(recipe, model);
   return model;
 }
 

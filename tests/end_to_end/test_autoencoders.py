@@ -5,13 +5,16 @@ import signal
 import unittest
 
 import h5py
-from trainings import PATIENCE, Scratch, done, lines_so_far, log_of, settings
+from trainings import PATIENCE, Scratch, done, lines_so_far, log_of, run, settings
 
 # Widths that are no multiples of anything, so that padding and uneven shards are met.
 SMALL = {"mult-vae": settings(network__layers="[21,7]", autoencoder__beta="ramp 0 0.2 over 10 steps"),
          "mult-dae": settings(network__layers="[18,13]", objective__l2=0.001),
          "cdae": settings(model__dim=11),
          "acae": settings(model__dim=11, game__pretrain_epochs=1, game__start_from="last")}
+DRAWN = {"mult-vae": [*SMALL["mult-vae"], *settings(autoencoder__samples=40)],
+         "mult-dae": [*SMALL["mult-dae"], *settings(autoencoder__samples=23, autoencoder__sample_power=0.75)]}
+SAMPLED = settings(autoencoder__cells="sampled", optimizer__name="lazy_adam")
 BATCH = settings(train__batch_size=150)
 
 
@@ -99,8 +102,31 @@ class Autoencoders(Scratch):
         self.train("popularity", "popularity")
         self.train("mult-vae", "learned", *settings(network__layers="[64,24]", autoencoder__beta="ramp 0 0.05 over 200 steps",
                                                      train__batch_size=64, train__epochs=30, optimizer__learning_rate=0.003))
-        values = {name: json.loads(self.metrics(name))["metrics"]["ndcg@10"] for name in ("popularity", "learned")}
+        self.train("mult-vae", "drawn", *SAMPLED, *settings(network__layers="[64,24]", autoencoder__beta="ramp 0 0.05 over 200 steps", train__batch_size=64,
+                                                            train__epochs=30, optimizer__learning_rate=0.003, autoencoder__samples=50))
+        values = {name: json.loads(self.metrics(name))["metrics"]["ndcg@10"] for name in ("popularity", "learned", "drawn")}
         self.assertGreater(values["learned"], 1.1 * values["popularity"], values)
+        self.assertGreater(values["drawn"], 1.1 * values["popularity"], values)
+
+    def test_softmaxes_over_drawn_items_give_the_same_bits_on_every_launch(self):
+        for system, small in DRAWN.items():
+            with self.subTest(system=system):
+                short = [*small, *SAMPLED, *BATCH, *settings(train__epochs=3)]
+                for ranks, threads in ((0, 1), (1, 2), (3, 2), (4, 1)):
+                    name = f"drawn-{system}-{ranks}-{threads}"
+                    self.train(system, name, *short, *settings(parallel__threads=threads), ranks=ranks)
+                    self.assertEqual(self.tables(name), self.tables(f"drawn-{system}-0-1"), name)
+                self.assertEqual(self.metrics(f"drawn-{system}-0-1"), self.metrics(f"drawn-{system}-0-1", ranks=3))
+
+    def test_what_softmaxes_over_drawn_items_cannot_be_is_said_in_one_sentence(self):
+        for more, sentence in (
+                (settings(autoencoder__cells="sampled"),
+                 'optimizer.name = "adam" moves the rows of all items in every step, which autoencoder.cells = "sampled" is there to avoid: take lazy_adam, adagrad or sgd'),
+                ([*SAMPLED, *settings(autoencoder__samples=398)],
+                 f'autoencoder.samples = 398 is more than the 397 items of {self.data}: take fewer, or autoencoder.cells = "all"')):
+            for verb in (("train",), ("plan", "--ranks", 2)):
+                result = run(verb[0], "mult-dae", "--data", self.data, *verb[1:], *more)
+                self.assertEqual((result.returncode, result.stdout, result.stderr), (2, "", f"spar: error: {sentence}\n"))
 
     def test_a_plan_says_what_a_checkpoint_takes(self):
         for system, small in SMALL.items():

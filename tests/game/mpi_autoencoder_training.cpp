@@ -59,7 +59,8 @@ BOOST_AUTO_TEST_SUITE(catalogue_trainer)
 BOOST_AUTO_TEST_CASE(autoencoders_that_stop_inside_an_epoch_go_on_elsewhere_to_the_same_bits) {
   const auto world = comm::Communicator::world();
   const auto alone = comm::Communicator::alone();
-  for (const auto& settings : {test::mult_vae(), test::acae(adversary::Ball::row_l2)}) {
+  for (const auto& settings :
+       {test::mult_vae(), test::acae(adversary::Ball::row_l2), test::drawn_outputs(test::mult_vae(), 19, 0.75)}) {
     const test::SharedFolder folder(world);
     const Told whole = train(world, settings, folder.file("whole"), 0);
     BOOST_TEST(whole.error == "");

@@ -201,6 +201,15 @@ inline AutoencoderSettings acae(adversary::Ball ball, game::LossCells cells = ga
   return s;
 }
 
+/// The softmax of mult_vae() or mult_dae() over items that are drawn for each step.
+inline AutoencoderSettings drawn_outputs(AutoencoderSettings s, std::int64_t samples, double power) {
+  s.model.cells = game::LossCells::sampled;
+  s.model.samples = samples;
+  s.model.sample_power = power;
+  s.optimizer.rule = optim::Rule::lazy_adam;
+  return s;
+}
+
 struct Named {
   std::string name;
   AutoencoderSettings settings;
@@ -209,7 +218,12 @@ struct Named {
 inline std::vector<Named> all_models() {
   AutoencoderSettings bce = cdae(game::LossCells::all);
   bce.optimizer = {.rule = optim::Rule::adam, .learning_rate = 0.01F, .epsilon = 1e-8F};
+  AutoencoderSettings noisy = drawn_outputs(mult_dae(), 13, 0.75);
+  noisy.adversary = adversary_of(adversary::Scope::batch, adversary::Method::fgm, adversary::Ball::row_l2, 0.5, 0.7);
   return {{"mult-vae", mult_vae()},
+          {"mult-vae, drawn outputs", drawn_outputs(mult_vae(), 19, 0.0)},
+          {"mult-dae, outputs drawn by popularity", drawn_outputs(mult_dae(), 13, 0.75)},
+          {"mult-dae against an adversary, drawn outputs", noisy},
           {"mult-dae", mult_dae()},
           {"cdae, drawn cells", cdae()},
           {"cdae, all cells", bce},

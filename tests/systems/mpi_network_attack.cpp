@@ -192,6 +192,20 @@ BOOST_AUTO_TEST_CASE(the_hand_example_of_the_adversarial_auto_encoder_holds) {
   BOOST_TEST(std::abs(attacked("encoder.weights", Ball::global_l2) - 1.8811676) < 1e-6);
 }
 
+BOOST_AUTO_TEST_CASE(an_attack_climbs_the_softmax_over_all_items_even_where_training_draws_some) {
+  const auto world = comm::Communicator::world();
+  const std::vector<std::string> all{"mult-vae", "network.layers=[12,6]", "optimizer.name=lazy_adam"};
+  std::vector<std::string> drawn = all;
+  drawn.insert(drawn.end(), {"autoencoder.cells=sampled", "autoencoder.samples=3"});
+  const ToyNetwork a(world, all);
+  const ToyNetwork b(world, drawn);
+  BOOST_TEST(b.model.autoencoder->samples_softmax());
+  BOOST_TEST((a.numbers(a.model) == b.numbers(b.model)));
+  BOOST_TEST(a.loss(a.model) == b.loss(b.model));
+  for (const AttackPlan& plan : some_plans(0.5))
+    BOOST_TEST((a.numbers(a.attacked(plan)) == b.numbers(b.attacked(plan))));
+}
+
 BOOST_AUTO_TEST_CASE(only_tapped_tables_differ_and_all_others_are_shared) {
   const auto world = comm::Communicator::world();
   const ToyNetwork toy(world, networks.front());

@@ -143,6 +143,10 @@ BOOST_AUTO_TEST_CASE(auto_encoders_have_their_published_form_and_mirror_the_laye
   const auto dae = declared("mult-dae");
   BOOST_TEST((dae.encoder == Widths{200} && dae.code == 0 && dae.decoder.empty() && dae.output_width() == 200));
   BOOST_TEST(dae.l2 == 2e-5);
+  BOOST_TEST((vae.cells == spar::game::LossCells::all && dae.cells == spar::game::LossCells::all));
+  const auto drawn = declared("mult-vae", {"autoencoder.cells=sampled", "autoencoder.samples=77",
+                                           "autoencoder.sample_power=0.75", "optimizer.name=lazy_adam"});
+  BOOST_TEST((drawn.samples_softmax() && drawn.samples == 77 && drawn.sample_power == 0.75));
   const auto cdae = declared("cdae");
   BOOST_TEST((cdae.encoder == Widths{50} && cdae.user_nodes && !cdae.normalise && !cdae.mean_over_users));
   BOOST_TEST((cdae.cells == spar::game::LossCells::sampled && cdae.negatives == 5.0));
@@ -170,6 +174,21 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_an_auto_encoder_gets_one_sentence) {
   BOOST_TEST(fault("mult-vae", {"network.layers=[200]"}) ==
              "network.layers = [200] names the code only: mult-vae needs at least one layer before it, as in [600, "
              "200]");
+  const std::string sampled = "autoencoder.cells=sampled";
+  for (const std::string system : {"mult-vae", "mult-dae"}) {
+    BOOST_TEST(fault(system, {sampled}) ==
+               "optimizer.name = \"adam\" moves the rows of all items in every step, which autoencoder.cells = "
+               "\"sampled\" is there to avoid: take lazy_adam, adagrad or sgd");
+    BOOST_TEST(fault(system, {sampled, "optimizer.name=lazy_adam"}) == "accepted");
+    BOOST_TEST(fault(system, {"autoencoder.samples=500"}) ==
+               "--set: autoencoder.samples has no effect with autoencoder.cells = \"all\", only "
+               "with sampled");
+  }
+  BOOST_TEST(fault("cdae", {"autoencoder.samples=500"}) ==
+             "--set: autoencoder.samples is no setting of cdae, only of mult-vae, mult-dae");
+  BOOST_TEST(fault("autorec", {sampled}) ==
+             "--set: autoencoder.cells is no setting of autorec, only of mult-vae, mult-dae, "
+             "cdae, acae");
   BOOST_TEST(fault("acae", {"adversary.scope=shard"}) ==
              "adversary.scope = \"shard\" is for users' and items' vectors: the weights that acae perturbs belong to "
              "the whole batch, so it takes batch");

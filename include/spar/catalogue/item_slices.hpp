@@ -34,6 +34,9 @@ class ItemSlices {
   Cells of(Index user) const;
   Cells of(Index user, Index first, Index end) const;
 
+  /// How many interactions each of the items [first, end) has, which are this rank's.
+  std::vector<std::uint32_t> counts(Index first, Index end) const;
+
   std::int64_t count() const { return static_cast<std::int64_t>(items_.size()); }
   bool has_values() const { return has_values_; }
 

@@ -36,16 +36,18 @@ class WideOutput {
   static std::size_t kept_floats(int users, int items);
 
   /// Multinomial: the log-sum-exp of each user's logits over the slice, and -sum x_ui l_ui over all cells of the batch.
-  /// `hidden`: users x dim. `kept`: nullptr, or room of kept_floats().
+  /// `hidden`: users x dim. `kept`: nullptr, or room of kept_floats(). The logits of `left_out`'s cells are -infinity,
+  /// here and in backward(): those cells have no part in the sums and no gradient.
   double forward(const SliceRows& rows, const tape::Matrix<float>& hidden, const SliceBatch& batch, float* kept,
-                 std::span<LogSum> sums);
+                 std::span<LogSum> sums, const SliceBatch* left_out = nullptr);
 
   /// All cells of the slice: hands the gradient of each row, c included, to `sink`, in order of the rows, and writes
   /// the slice's part of dL/dh to `hidden_gradient` (users x padded(dim)). A row is not read again once it was handed
   /// out. `kept`: as forward() left it, or nullptr. Returns the loss of the slice's cells; 0 for multinomial, whose
   /// parts are forward()'s and n_u * log_sum of each user.
   double backward(const SliceRows& rows, const tape::Matrix<float>& hidden, const SliceBatch& batch,
-                  const LossTerms& terms, float* kept, const tape::Matrix<float>& hidden_gradient, const RowSink& sink);
+                  const LossTerms& terms, float* kept, const tape::Matrix<float>& hidden_gradient, const RowSink& sink,
+                  const SliceBatch* left_out = nullptr);
 
   /// The listed cells alone (bce, square); the gradients of their rows are added to `gradients`. Costs follow the
   /// cells.
@@ -53,7 +55,8 @@ class WideOutput {
                         const LossTerms& terms, const tape::Matrix<float>& hidden_gradient, TouchedRows& gradients);
 
  private:
-  tape::Matrix<float> logits(const SliceRows& rows, int first, const tape::Matrix<float>& hidden, float* room);
+  tape::Matrix<float> logits(const SliceRows& rows, int first, const tape::Matrix<float>& hidden,
+                             const SliceBatch* left_out, float* room);
 
   tape::Arena arena_;
   Buffer<float> tile_;

@@ -20,7 +20,7 @@ namespace spar::game {
 enum class LossCells {
   all,
   observed,  ///< the users' own (bce, square)
-  sampled,   ///< and drawn ones with target 0 (bce, square)
+  sampled,   ///< and drawn ones with target 0: for each user (bce, square), or for the batch (multinomial)
 };
 
 struct Autoencoder {
@@ -37,12 +37,16 @@ struct Autoencoder {
   double keep = 1.0;           ///< share of the inputs that the corruption keeps, scaled by 1 / keep
   catalogue::OutputLoss loss = catalogue::OutputLoss::multinomial;
   LossCells cells = LossCells::all;
-  double negatives = 5.0;       ///< draws for each unit of n_u = sum_i x_ui (LossCells::sampled)
+  double negatives = 5.0;       ///< draws for each unit of n_u = sum_i x_ui (LossCells::sampled; bce, square)
+  std::int64_t samples = 0;     ///< draws of a step for all its users (LossCells::sampled; multinomial)
+  double sample_power = 0.0;    ///< their law is that of this power of the items' interactions; 0: uniform
   bool mean_over_users = true;  ///< the objective is the mean over the batch's users, else their sum
   Schedule beta{0.2};           ///< weight of the KL term
   double l2 = 0.0;  ///< adds l2 * |x|^2 for every dense weight matrix and every row of items and users that the step
                     ///< moves; no bias
 
+  /// Whether the softmax is over drawn items (catalogue/sampled_output.hpp).
+  bool samples_softmax() const { return loss == catalogue::OutputLoss::multinomial && cells == LossCells::sampled; }
   int input_width() const { return encoder.front(); }
   /// Width of the items' output vectors.
   int output_width() const;

@@ -1,12 +1,14 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "spar/base/memory.hpp"
 #include "spar/catalogue/item_slices.hpp"
+#include "spar/catalogue/output_law.hpp"
 #include "spar/catalogue/shard_sums.hpp"
 #include "spar/catalogue/slice_batch.hpp"
 #include "spar/catalogue/wide_input.hpp"
@@ -95,6 +97,7 @@ class CatalogueEngine final : public Engine {
   struct Pass;
 
   // catalogue_engine.cpp
+  void make_output_law();
   void list_cells();
   void apply();
   void apply_rows();
@@ -131,6 +134,7 @@ class CatalogueEngine final : public Engine {
   CatalogueSetup setup_;
   catalogue::ItemSlices slices_;
   UserBatches batches_;
+  std::optional<catalogue::OutputLaw> output_law_;  // none: the loss draws no items for the whole batch
   catalogue::ShardSums sums_;
   UserBatch batch_;
   std::vector<std::unique_ptr<Shard>> shards_;
