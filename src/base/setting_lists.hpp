@@ -16,5 +16,6 @@ std::vector<Setting> privacy_settings();
 std::vector<Setting> train_settings();
 std::vector<Setting> distillation_settings();
 std::vector<Setting> sampling_settings();
+std::vector<Setting> decorrelation_settings();
 
 }  // namespace spar

@@ -386,8 +386,8 @@ std::vector<Setting> running_settings() {
 std::vector<Setting> declare_all() {
   std::vector<Setting> settings;
   for (auto declare : {model_settings, network_settings, feature_settings, autoencoder_settings, sequence_settings,
-                       penalty_settings, privacy_settings, distillation_settings, game_settings, update_settings,
-                       sampling_settings, train_settings, evaluate_settings, running_settings}) {
+                       penalty_settings, privacy_settings, distillation_settings, game_settings, decorrelation_settings,
+                       update_settings, sampling_settings, train_settings, evaluate_settings, running_settings}) {
     for (Setting& setting : declare()) settings.push_back(std::move(setting));
   }
   return settings;

@@ -12,7 +12,6 @@
 #include "spar/base/error.hpp"
 #include "spar/base/threads.hpp"
 #include "spar/optim/rules.hpp"
-#include "spar/table/contributions.hpp"
 
 namespace spar::game {
 
@@ -21,11 +20,6 @@ namespace {
 constexpr int first_tag = 16;
 constexpr int tags_per_table = 8;
 constexpr int rows_per_range = 256;
-
-// sum += x x', columns x padded(columns).
-void add_outer_square(const float* x, int columns, float* sum) {
-  for (int c = 0; c < columns; ++c) table::add_scaled_row(sum + c * padded(columns), x[c], x, padded(columns));
-}
 
 }  // namespace
 
@@ -79,22 +73,20 @@ NeuralEngine::NeuralEngine(const NeuralSetup& setup) : setup_(setup) {
   for (std::size_t k = 0; k < sources_.size(); ++k) perturbations_.push_back(std::make_unique<Perturbations>());
   row_gradients_.resize(all_tables);
   pushed_.resize(all_tables);
-  // Sums over shards beside those of rows: of the dense gradients, then of each Gram matrix.
+  // Sums over shards beside those of rows: of the dense gradients, then the statistics of tables.
   int tag = first_tag + tags_per_table * static_cast<int>(all_tables);
-  const auto sums_of = [&](std::size_t floats) {
+  const auto next_options = [&] {
     const table::DenseSumsOptions options{
         .tag = tag, .deadline_seconds = setup.deadline_seconds, .node_memory = setup.node_memory};
     tag += tags_per_table;
-    return std::make_unique<table::DenseSums>(*setup.communicator, setup.layout, floats, options);
+    return options;
+  };
+  const auto sums_of = [&](std::size_t floats) {
+    return std::make_unique<table::DenseSums>(*setup.communicator, setup.layout, floats, next_options());
   };
   if (setup.dense->trained() > 0) dense_sums_ = sums_of(setup.dense->gradient_floats());
-  grams_ = setup.model->grams();
   penalty_ = setup.model->row_penalty();
-  for (const Gram& gram : grams_) {
-    gram_sums_.push_back(
-        sums_of(static_cast<std::size_t>(gram.columns) * static_cast<std::size_t>(padded(gram.columns))));
-    gram_views_.push_back({nullptr, gram.columns, gram.columns, padded(gram.columns), nullptr});
-  }
+  make_statistics(next_options);
   for (int k = setup.dense->trained(); k < setup.dense->count(); ++k) {
     const table::DenseShape& shape = setup.dense->shape(k);
     states_.push_back({setup.dense->table(k).record(0), shape.rows, shape.columns,
@@ -138,7 +130,8 @@ void NeuralEngine::use_optimizer(const optim::OptimizerSettings& settings, std::
   add(setup_.dense_rate);
   step_count_ = step_count;
   moved_.clear();
-  if (!updaters_.back().moves_all_rows() && penalty_.of != RowPenalty::Of::tables) return;
+  const bool whole_tables = penalty_.of == RowPenalty::Of::tables || !decorrelated_.empty();
+  if (!updaters_.back().moves_all_rows() && !whole_tables) return;
   for (const table::Table* table : setup_.tables) moved_.emplace_back(static_cast<std::size_t>(table->rows()));
 }
 
@@ -151,6 +144,7 @@ std::int64_t NeuralEngine::skipped() const {
 std::int64_t NeuralEngine::bytes_sent() const {
   std::int64_t bytes = dense_sums_ ? dense_sums_->bytes_sent() : 0;
   for (const auto& sums : gram_sums_) bytes += sums->bytes_sent();
+  for (const auto& part : decorrelated_) bytes += part->sums->bytes_sent();
   if (segments_) bytes += segments_->sums->bytes_sent();
   for (const auto& exchange : exchanges_) bytes += exchange->bytes_sent();
   return bytes;
@@ -238,29 +232,6 @@ void NeuralEngine::make_room() {
   std::fill(pushed_.begin(), pushed_.end(), std::uint8_t{0});
 }
 
-// Of the rows as the step meets them: columns^2 products for each row of the table, shard by shard, and the tree.
-void NeuralEngine::sum_grams() {
-  const int first = setup_.layout.first_shard(setup_.communicator->rank());
-  for (std::size_t g = 0; g < grams_.size(); ++g) {
-    const table::Table& of = table(grams_[g].table);
-    const int columns = grams_[g].columns;
-    const std::size_t floats = static_cast<std::size_t>(columns) * static_cast<std::size_t>(padded(columns));
-    {
-      Stopwatch watch(seconds_.compute);
-      parallel_for(static_cast<int>(sources_.size()), [&](int k) {
-        float* const sum = gram_sums_[g]->room(k);
-        std::fill_n(sum, floats, 0.0F);
-        for (Index row = of.partition().begin(first + k); row < of.partition().end(first + k); ++row)
-          add_outer_square(of.record(row - of.first_row()), columns, sum);
-        gram_sums_[g]->finish(k);
-      });
-    }
-    Stopwatch watch(seconds_.communication);
-    gram_sums_[g]->send();
-    gram_views_[g].data = gram_sums_[g]->receive(step_);
-  }
-}
-
 void NeuralEngine::for_shards(const std::function<void(int shard, Worker& worker)>& pass) {
   Stopwatch watch(seconds_.compute);
   parallel_for_worker(static_cast<int>(sources_.size()),
@@ -310,6 +281,7 @@ NeuralEngine::Flags NeuralEngine::step(Flags flags) {
     sum_gradients();
     list_moving_rows();
     add_row_penalty();
+    add_decorrelation();
     const float factor = clip_factor(false);
     if (moves_dense()) update_dense(factor);
     apply(factor);
@@ -383,7 +355,7 @@ float NeuralEngine::clip_factor(bool dense_alone) const {
       }
       by_shard[static_cast<std::size_t>(table.partition().part_of(table.first_row() + row) - first_shard)] += square;
     }
-    if (penalty_.of == RowPenalty::Of::tables) add_resting_squares(t, order, by_shard);
+    if (moves_resting_rows()) add_resting_squares(t, order, by_shard);
   }
   double square = dense_alone || moves_dense() ? dense_square() : 0.0;
   if (!dense_alone) square += comm::tree_sum(*setup_.communicator, setup_.layout.shards, by_shard, 1).front();
@@ -423,10 +395,14 @@ void NeuralEngine::apply(float factor) {
         return [factor, row = exchange.total(set, 0, at(k))](int c) { return factor * load_lanes(row + c); };
       });
     }
-    const float decay = penalty_.of == RowPenalty::Of::tables ? factor * static_cast<float>(penalty_.weight) : 0.0F;
-    if (!updater.moves_all_rows() && decay == 0.0F) continue;
+    if (!updater.moves_all_rows() && !moves_resting_rows()) continue;
     for (const int k : moving) moved_[t][static_cast<std::size_t>(exchange.row_of(set, k))] = 1;
-    move_untouched_rows(table, updater, moved_[t], decay);
+    if (moves_resting_rows()) {
+      move_untouched_rows(table, updater, moved_[t],
+                          [&](const float* row, float* gradient) { resting_gradient(t, row, factor, gradient); });
+    } else {
+      move_untouched_rows(table, updater, moved_[t]);
+    }
   }
 }
 

@@ -52,6 +52,13 @@ void NeuralModel::represent_item(const table::DenseParameters&, const float* row
   std::copy_n(row, score_columns(), out);
 }
 
+std::vector<Vectors> NeuralModel::vectors() const {
+  std::vector<Vectors> all;
+  if (user_columns() > 0) all.push_back({0, 0, user_columns() - zero_user_columns()});
+  all.push_back({all.size(), 0, item_columns() - zero_item_columns()});
+  return all;
+}
+
 table::DenseParameters make_dense(const NeuralModel& model, const ShardLayout& layout, int rank,
                                   const optim::OptimizerSettings& optimizer, std::uint64_t seed) {
   std::vector<tape::layers::Parameter> declared = model.declarations().all();

@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -7,6 +8,7 @@
 
 #include "spar/game/neural_engine.hpp"
 #include "spar/game/segmented_model.hpp"
+#include "spar/table/row_gradient.hpp"
 
 namespace spar::game {
 
@@ -43,6 +45,13 @@ struct NeuralEngine::Objective {
   tape::Var value;
   float seed = 1.0F;
   double loss = 0.0;
+};
+
+/// Vectors of a table, and what the penalty of the step has at each of them.
+struct NeuralEngine::Decorrelated {
+  std::size_t table = 0;
+  std::unique_ptr<table::GramSums<double>> sums;
+  table::RowGradient<float> gradient;
 };
 
 /// What passes in segments need besides.

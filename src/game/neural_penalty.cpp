@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include "square.hpp"
+
 #include "spar/game/neural_engine.hpp"
 #include "spar/table/contributions.hpp"
 
@@ -35,11 +37,12 @@ void NeuralEngine::add_row_penalty() {
   }
 }
 
-// The squared gradients of rows that only the penalty moves; `moving`: the others, in ascending order.
+// The squared gradients of rows that only penalties move; `moving`: the others, in ascending order.
 void NeuralEngine::add_resting_squares(std::size_t t, const std::vector<std::pair<Index, int>>& moving,
                                        std::vector<double>& by_shard) const {
   const table::Table& of = table(t);
   auto next = moving.begin();
+  std::vector<float> gradient(static_cast<std::size_t>(of.shape().width()));
   const int first_shard = setup_.layout.first_shard(setup_.communicator->rank());
   for (std::size_t shard = 0; shard < by_shard.size(); ++shard) {
     const int global_shard = first_shard + static_cast<int>(shard);
@@ -48,10 +51,8 @@ void NeuralEngine::add_resting_squares(std::size_t t, const std::vector<std::pai
         ++next;
         continue;
       }
-      for (int c = 0; c < of.shape().width(); ++c) {
-        const double x = penalty_.weight * static_cast<double>(of.record(row - of.first_row())[c]);
-        by_shard[shard] += x * x;
-      }
+      resting_gradient(t, of.record(row - of.first_row()), 1.0F, gradient.data());
+      by_shard[shard] += square_of(gradient.data(), gradient.size());
     }
   }
 }

@@ -264,6 +264,7 @@ void Trainer::end_epoch() {
   report.losses.emplace_back(engine_.loss_name(), sums.front() / examples);
   if (!engine_.second_loss_name().empty())
     report.losses.emplace_back(engine_.second_loss_name(), second.front() / examples);
+  for (auto& term : engine_.terms()) report.losses.push_back(std::move(term));
   report.examples = counts[0];
   report.bytes_sent = counts[1];
   report.skipped = counts[2];

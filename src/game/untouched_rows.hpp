@@ -9,11 +9,11 @@
 
 namespace spar::game {
 
-/// Moves every row that the step has not touched: dense Adam by its moments, with a gradient of zero; a penalty of
-/// whole tables with a gradient of `decay` times the row. `touched` marks the rank's rows and is cleared for the next
-/// step.
-inline void move_untouched_rows(table::Table& table, const optim::Updater& updater, std::vector<std::uint8_t>& touched,
-                                float decay = 0.0F) {
+/// Moves every row that the step has not touched by the gradient that fill(row, gradient) writes of it, `width` floats.
+/// `touched` marks the rank's rows and is cleared for the next step.
+template <class Fill>
+void move_untouched_rows(table::Table& table, const optim::Updater& updater, std::vector<std::uint8_t>& touched,
+                         Fill&& fill) {
   constexpr Index rows_per_task = 4096;
   const int width = table.shape().width();
   parallel_for(static_cast<int>((table.rows() + rows_per_task - 1) / rows_per_task), [&](int task) {
@@ -22,11 +22,16 @@ inline void move_untouched_rows(table::Table& table, const optim::Updater& updat
       const bool rests = touched[static_cast<std::size_t>(k)] == 0;
       touched[static_cast<std::size_t>(k)] = 0;
       if (!rests) continue;
-      for (int c = 0; decay != 0.0F && c < width; ++c)
-        gradient[static_cast<std::size_t>(c)] = decay * table.record(k)[c];
+      fill(table.record(k), gradient.data());
       updater.update(table.record(k), gradient.data(), width, width);
     }
   });
+}
+
+/// The same by gradients of zero: dense Adam, whose moments go on.
+inline void move_untouched_rows(table::Table& table, const optim::Updater& updater,
+                                std::vector<std::uint8_t>& touched) {
+  move_untouched_rows(table, updater, touched, [](const float*, float*) {});
 }
 
 }  // namespace spar::game

@@ -1,5 +1,6 @@
 #include "factor_network.hpp"
 #include "neural_setup.hpp"
+#include "row_penalty.hpp"
 
 #include "spar/base/error.hpp"
 #include "spar/game/catalogue_engine.hpp"
@@ -41,6 +42,7 @@ std::unique_ptr<game::Engine> neural_engine(const comm::Communicator& communicat
                                           : factor_network_setup(communicator, layout, recipe, model, train);
   setup.rate = recipe.schedule("optimizer.learning_rate");
   setup.clip_norm = recipe.real("optimizer.clip_norm");
+  setup.decorrelation = decorrelation_of(recipe);
   if (recipe.has("rates.item")) {
     setup.table_rates = {Schedule(), recipe.schedule("rates.item")};
     setup.dense_rate = recipe.schedule("rates.dense");

@@ -55,6 +55,7 @@ std::string beyond_pairwise(const Recipe& recipe) {
   if (recipe.has("sampling.candidates") && recipe.integer("sampling.candidates") > 1)
     return told("sampling.candidates");
   if (recipe.real("optimizer.clip_norm") > 0.0) return told("optimizer.clip_norm");
+  if (decorrelation_of(recipe).is_present()) return told("objective.decorrelation");
   const std::string& form = recipe.text("objective.l2_form");
   return form == "distinct" || form == "table" ? told("objective.l2_form") : "";
 }

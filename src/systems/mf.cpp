@@ -60,9 +60,9 @@ SystemInfo declare_mf() {
   const std::string code = "dot_vs_learned_similarity code";
   info.settings = {
       .system = info.name,
-      .takes = {"model.dim", "model.init_law", "model.init_std", "objective.l2", "objective.l2_form", "optimizer.*",
-                "sampling.negatives", "sampling.power", "sampling.dislike_share", "sampling.own_items",
-                "sampling.candidates", "sampling.per_positive", "train.*"},
+      .takes = {"model.dim", "model.init_law", "model.init_std", "objective.*", "optimizer.*", "sampling.negatives",
+                "sampling.power", "sampling.dislike_share", "sampling.own_items", "sampling.candidates",
+                "sampling.per_positive", "train.*"},
       .defaults = {{"model.dim", std::int64_t{64}, "own choice"},
                    {"model.init_law", std::string("normal"), code},
                    {"model.init_std", 0.1, code},

@@ -146,6 +146,15 @@ std::vector<std::string> NcfModel::taps() const {
   return taps;
 }
 
+std::vector<game::Vectors> NcfModel::vectors() const {
+  std::vector<game::Vectors> all;
+  for (const std::size_t table : {0, 1}) {
+    if (product_ > 0) all.push_back({table, 0, product_});
+    if (has_perceptron()) all.push_back({table, product_, input_ / 2});
+  }
+  return all;
+}
+
 // The product and the perceptron's input; none where the form lacks it.
 template <class T>
 NcfModel::Parts NcfModel::parts_of(const game::Pass<T>& pass) const {

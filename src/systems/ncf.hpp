@@ -28,6 +28,8 @@ class NcfModel final : public game::NeuralModelOf<NcfModel>, public game::Segmen
   std::unique_ptr<game::BatchSource> source(const data::UserLists& lists, Index first_user, Index users, int shard,
                                             Index total_items, std::uint64_t seed) const override;
   std::vector<std::string> taps() const override;
+  /// Those of the product and of the perceptron apart.
+  std::vector<game::Vectors> vectors() const override;
   bool scores_pairs() const override { return true; }
   tape::Var pair_scores(const game::Pass<float>& pass) const override { return logits(pass); }
   template <class T>

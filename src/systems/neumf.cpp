@@ -23,7 +23,8 @@ SystemInfo declare(const std::string& name, const std::string& sentence, const s
 )";
   const std::string code = "NCF code";
   info.settings = {.system = name,
-                   .takes = {"model.init_law", "model.init_std", "optimizer.*", "sampling.*", "train.*"},
+                   .takes = {"model.init_law", "model.init_std", "objective.decorrelation",
+                             "objective.decorrelation_every", "optimizer.*", "sampling.*", "train.*"},
                    .defaults = {{"model.init_law", std::string("normal"), code},
                                 {"model.init_std", 0.01, code},
                                 {"optimizer.name", std::string("lazy_adam"), "NCF code has dense Adam"},

@@ -211,9 +211,8 @@ SystemInfo declare_pat() {
 )";
   info.settings = {
       .system = info.name,
-      .takes = {"model.*", "privacy.*", "rates.*", "objective.l2", "objective.l2_form", "optimizer.*",
-                "sampling.negatives", "sampling.power", "sampling.dislike_share", "sampling.own_items",
-                "sampling.candidates", "train.*"},
+      .takes = {"model.*", "privacy.*", "rates.*", "objective.*", "optimizer.*", "sampling.negatives", "sampling.power",
+                "sampling.dislike_share", "sampling.own_items", "sampling.candidates", "train.*"},
       // Readers that lag behind are fooled by vectors that tell every label in another way: these are quick.
       .defaults = {{"privacy.weight", 0.03, "own choice"},
                    {"privacy.reader", std::string("hidden"), "own choice"},

@@ -10,13 +10,16 @@
 #include "spar/base/error.hpp"
 #include "spar/catalogue/lanes.hpp"
 #include "spar/data/transpose.hpp"
+#include "spar/table/statistics.hpp"
 #include "spar/tape/operations.hpp"
 
 namespace spar::systems {
 
 namespace {
 
-constexpr int item_tag = 1032;  // away from those of trainings, and of profile sums
+// Away from those of trainings, of profile sums and of attacks.
+constexpr int item_tag = 1032;
+constexpr int gram_tag = 1048;
 
 }  // namespace
 
@@ -73,35 +76,19 @@ ProfileMargins::ProfileMargins(const comm::Communicator& communicator, const Sha
     std::copy_n(sums.item(k), columns_, items_.record(k));
     items_.record(k)[items_.shape().dim - 1] = static_cast<float>(by_item.of(k).size());
   }
-  if (plan.draws > 0) sum_grams(communicator, layout.shards);
+  if (plan.draws > 0) sum_grams(communicator, layout);
 }
 
-void ProfileMargins::sum_grams(const comm::Communicator& communicator, int shards) {
+void ProfileMargins::sum_grams(const comm::Communicator& communicator, const ShardLayout& layout) {
   const auto tables = model_.tables();
   for (const game::Gram& gram : model_.network->grams()) {
-    const table::Table& of = *tables[gram.table];
-    const auto n = static_cast<std::size_t>(gram.columns);
-    const ShardLayout layout{shards, communicator.size()};
-    std::vector<double> sums;
-    for (int s = layout.first_shard(communicator.rank()); s < layout.end_shard(communicator.rank()); ++s) {
-      const std::size_t begin = sums.size();
-      sums.resize(begin + n * n, 0.0);
-      for (Index row = of.partition().begin(s); row < of.partition().end(s); ++row) {
-        const float* x = of.record(row - of.first_row());
-        for (std::size_t i = 0; i < n; ++i) {
-          for (std::size_t j = 0; j < n; ++j)
-            sums[begin + i * n + j] += static_cast<double>(x[i]) * static_cast<double>(x[j]);
-        }
-      }
-    }
-    const auto total = comm::tree_sum(communicator, shards, sums, static_cast<int>(n * n));
-    const auto stride = static_cast<std::size_t>(padded(gram.columns));
-    Buffer<float>& values = gram_values_.emplace_back(n * stride);
-    std::fill_n(values.data(), n * stride, 0.0F);
-    for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t j = 0; j < n; ++j) values.data()[i * stride + j] = static_cast<float>(total[i * n + j]);
-    }
-    grams_.push_back({values.data(), gram.columns, gram.columns, static_cast<int>(stride), nullptr});
+    table::GramSums<double> sums(communicator, layout, {{tables[gram.table]}, 0, gram.columns}, {.tag = gram_tag});
+    sums.add_up();
+    const double* const total = sums.receive(0);
+    const int stride = sums.stride();
+    Buffer<float>& values = gram_values_.emplace_back(static_cast<std::size_t>(gram.columns * stride));
+    std::transform(total, total + gram.columns * stride, values.data(), [](double x) { return static_cast<float>(x); });
+    grams_.push_back({values.data(), gram.columns, gram.columns, stride, nullptr});
   }
 }
 

@@ -102,7 +102,7 @@ class ProfileMargins {
                             std::vector<double>& margins) const;
   tape::Matrix<float> logits(const std::vector<ProfileMargin*>& pairs, const std::vector<Example>& examples,
                              MarginRoom& room) const;
-  void sum_grams(const comm::Communicator& communicator, int shards);
+  void sum_grams(const comm::Communicator& communicator, const ShardLayout& layout);
 
   const FactorModel& model_;
   const Scoring& scoring_;

@@ -22,4 +22,9 @@ double loss_penalty_of(const Recipe& recipe) {
   return row_penalty_of(recipe, 1.0).of == game::RowPenalty::Of::occurrences ? recipe.real("objective.l2") : 0.0;
 }
 
+game::Decorrelation decorrelation_of(const Recipe& recipe) {
+  if (!recipe.has("objective.decorrelation")) return {};
+  return {recipe.schedule("objective.decorrelation"), recipe.integer("objective.decorrelation_every")};
+}
+
 }  // namespace spar::systems

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "history_states.hpp"
+#include "row_penalty.hpp"
 #include <fmt/format.h>
 
 #include "spar/base/error.hpp"
@@ -94,6 +95,18 @@ void add_network(RunPlan& plan, const game::NeuralModel& network, const Recipe& 
     const std::int64_t rooms = (recipe.has("adversary.scope") ? 3 : 2) + (plan.ranks > 1 ? 1 : 0);
     plan.buffers += rooms * 2 * triples_per_shard * rank_shards * row + items * 4;
   }
+}
+
+// Moments of whole tables, in double: what a rank keeps, and sends in the mean step.
+void add_decorrelation(RunPlan& plan, const Recipe& recipe, const std::vector<game::Vectors>& all) {
+  const game::Decorrelation decorrelation = decorrelation_of(recipe);
+  if (!decorrelation.is_present()) return;
+  std::int64_t bytes = 0;
+  for (const game::Vectors& vectors : all) {
+    plan.buffers += table::GramSums<double>::bytes(vectors.columns, plan.shards, plan.threads);
+    bytes += std::int64_t{sizeof(double)} * padded(vectors.columns) * (padded(vectors.columns) + 1);
+  }
+  plan.sent_per_step += 2 * bytes * (plan.ranks - 1) / plan.ranks / decorrelation.every;
 }
 
 // Tables besides those of users and items, which `rank_shards` of all shards hold at most; an example needs two rows of
@@ -284,6 +297,8 @@ RunPlan plan_run(Recipe& recipe, const data::DatasetHeader& data, int ranks, int
   }
   plan.sent_per_step = static_cast<std::int64_t>(2.0 * away * static_cast<double>(triples * most_shards) *
                                                  (8 + row_messages * row_bytes));
+  add_decorrelation(plan, recipe,
+                    network ? network->vectors() : std::vector<game::Vectors>{{0, 0, user.dim}, {1, 0, item.dim}});
   return plan;
 }
 

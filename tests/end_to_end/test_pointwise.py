@@ -5,7 +5,7 @@ import unittest
 
 import h5py
 import numpy
-from trainings import PATIENCE, Scratch, done, lines_so_far, run, settings
+from trainings import PATIENCE, Scratch, done, lines_so_far, log_of, run, settings
 
 NORMED = settings(network__batch_norm="true", network__layers="[10,7,5]")
 FORM = {"mf": settings(model__dim=21), "fncf": settings(network__layers="[18,7,5]"), "mlp": NORMED, "neumf": [*NORMED, *settings(model__dim=5)]}
@@ -71,21 +71,42 @@ class Pointwise(Scratch):
                 self.launched(system, f"{name}-{system}", [*form, *law])
             self.assertNotEqual(self.tables(f"own-{system}-0-1"), self.tables(f"hardest-{system}-0-1"))
 
+    def test_decorrelated_vectors_are_the_same_bits_on_every_launch_and_the_log_tells_the_penalty_at_the_end_of_the_epoch(self):
+        words = settings(objective__decorrelation=300, objective__decorrelation_every=4, train__epochs=3)
+        for system, form, columns in (("bpr-mf", settings(model__dim=9), 9), ("mf", FORM["mf"], 21)):
+            name = f"decorrelated-{system}"
+            self.launched(system, name, [*form, *words])
+            self.train(system, f"free-{system}", *form, *settings(train__epochs=3, objective__decorrelation=0))
+            self.assertLess(self.penalty(f"{name}-0-1", columns), 0.9 * self.penalty(f"free-{system}", columns))
+            told, plain = ([line["losses"] for line in log_of(self.place(run_name)) if line["event"] == "epoch"]
+                           for run_name in (f"{name}-3-2", f"free-{system}"))
+            self.assertAlmostEqual(told[-1]["decorrelation"] / self.penalty(f"{name}-0-1", columns), 1.0, places=6)
+            self.assertNotIn("decorrelation", plain[-1])
+
+    def penalty(self, name, columns):
+        total = 0.0
+        for table in ("user", "item"):
+            covariance = numpy.cov(self.vectors(name, table, columns).astype(float), rowvar=False, bias=True)
+            total += ((covariance**2).sum() - (numpy.diag(covariance)**2).sum()) / columns
+        return total
+
     def test_a_law_of_negatives_that_a_system_does_not_draw_is_refused(self):
         result = run("train", "cdae", "--data", self.data, "--run", self.place("refused"), *settings(sampling__negatives="popularity"))
         self.assertEqual(result.returncode, 2)
         self.assertIn("cdae draws its negatives uniformly", result.stderr)
 
     def test_a_run_stopped_inside_an_epoch_goes_on_to_the_same_bits_on_another_count(self):
+        decorrelated = settings(model__dim=9, objective__decorrelation="ramp 0 50 over 2 epochs", objective__decorrelation_every=7)
         hardest = settings(model__dim=9, sampling__candidates=3, objective__l2=0.01, objective__l2_form="table", optimizer__clip_norm=1)
         for system, form in (
             ("mf", FORM["mf"]),
             ("fncf", self.student(teacher__hint_epochs=1)),
             ("neumf", FORM["neumf"]),
             ("bpr-mf", hardest),
+            ("bpr-mf", decorrelated),
         ):
-            with self.subTest(system=system):
-                name = f"stopped-{system}"
+            with self.subTest(system=system, form=form):
+                name = f"stopped-{system}-{len(form)}"
                 steps = [*form, *settings(train__batch_size=25, evaluate__every_epochs=0)]
                 job = self.started(system, name, *steps, *settings(train__epochs=1000000), ranks=3)
                 self.wait_for(job, "epoch 1", lambda: any(line["event"] == "epoch" for line in lines_so_far(self.place(name))))
@@ -95,8 +116,8 @@ class Pointwise(Scratch):
                 self.assertNotIn("step-000000", self.newest(name).name)
                 epochs = self.newest_epoch(name) + 1
                 self.train(system, name, *steps, *settings(train__epochs=epochs), ranks=2)
-                self.train(system, f"whole-{system}", *steps, *settings(train__epochs=epochs))
-                self.assertEqual(self.tables(name), self.tables(f"whole-{system}"))
+                self.train(system, f"whole-{name}", *steps, *settings(train__epochs=epochs))
+                self.assertEqual(self.tables(name), self.tables(f"whole-{name}"))
 
     def vectors(self, name, table, columns):
         with h5py.File(self.newest(name) / "index.h5") as file:

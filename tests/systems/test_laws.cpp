@@ -2,6 +2,7 @@
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
+#include <fmt/format.h>
 
 #include "spar/base/error.hpp"
 #include "spar/systems/dislikes.hpp"
@@ -96,6 +97,23 @@ BOOST_AUTO_TEST_CASE(a_penalty_that_a_network_does_not_know_gets_one_sentence) {
              "default: mf takes occurrence, distinct and table here");
   for (const char* system : {"mf", "pat", "pitf", "atf"})
     BOOST_TEST(fault(system, {"objective.l2_form=table"}) == "accepted", system);
+}
+
+BOOST_AUTO_TEST_CASE(decorrelation_is_for_systems_that_learn_vectors_of_users_and_items) {
+  const std::vector<std::string> asked{"objective.decorrelation=5"};
+  for (const char* system : {"bpr-mf", "apr", "mf", "gmf", "mlp", "neumf", "pat"})
+    BOOST_TEST(fault(system, asked) == "accepted", system);
+  for (const char* system : {"mult-vae", "sasrec", "fncf", "pitf", "vbpr"})
+    BOOST_TEST(fault(system, asked) ==
+                   fmt::format("--set: objective.decorrelation is no setting of {}, only of bpr-mf, mf, apr, gmf, mlp, "
+                               "neumf, pat",
+                               system),
+               system);
+  BOOST_TEST(fault("bpr-mf", {"objective.decorrelation=5", "parallel.pipeline=1"}) ==
+             "objective.decorrelation = 5.0 of bpr-mf goes with parallel.pipeline = 0 only");
+  BOOST_TEST(fault("apr", {"objective.decorrelation=5", "adversary.scope=sample"}) ==
+             "objective.decorrelation = 5.0 of apr goes with adversary.scope = \"shard\" or \"batch\" only");
+  BOOST_TEST(fault("bpr-mf", {"objective.decorrelation=0", "parallel.pipeline=1"}) == "accepted");
 }
 
 BOOST_AUTO_TEST_CASE(mf_published_draws_its_negatives_as_its_source_does) {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "spar/adversary/perturbation.hpp"
@@ -130,6 +131,9 @@ class Engine {
   /// What they are called in the log: "ranking"; the second empty where the stage has none.
   virtual std::string loss_name() const = 0;
   virtual std::string second_loss_name() const = 0;
+  /// What the log of an epoch tells beside them, by name: parts of the objective that follow from the parameters alone,
+  /// as these are now. Collective.
+  virtual std::vector<std::pair<std::string, double>> terms() { return {}; }
   /// Examples of this rank in this epoch, and those left out.
   virtual std::int64_t examples() const = 0;
   virtual std::int64_t skipped() const = 0;

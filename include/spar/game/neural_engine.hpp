@@ -11,6 +11,7 @@
 #include "spar/comm/communicator.hpp"
 #include "spar/data/interactions.hpp"
 #include "spar/data/negative_service.hpp"
+#include "spar/game/decorrelation.hpp"
 #include "spar/game/engine.hpp"
 #include "spar/game/neural_model.hpp"
 #include "spar/table/dense_parameters.hpp"
@@ -35,6 +36,7 @@ struct NeuralSetup {
   std::vector<Schedule> table_rates;  ///< those of the tables' own; 0 or none: as above
   Schedule dense_rate{};              ///< the same of the dense parameters
   double clip_norm = 0.0;             ///< longest gradient of a step, of all rows and dense parameters; 0: any
+  Decorrelation decorrelation{};      ///< of the model's vectors()
   table::DenseParameters* dense = nullptr;
   const data::UserLists* train = nullptr;  ///< this rank's users
   const data::PostRows* posts = nullptr;   ///< the same, of models that learn from posts, which have a table of tags
@@ -52,7 +54,8 @@ struct NeuralSetup {
 /// dense parameters. Frozen rows are pulled only. A model with cuts (game::SegmentedModel) keeps the tapes of all of
 /// the rank's shards at once and moves each of its sums twice a pass. With an adversary of scope batch on the rows of
 /// tables, these tables' gradients are pushed twice and a perturbation comes back for each distinct row; frozen ones
-/// are pushed once.
+/// are pushed once. A step that decorrelates reads its tables twice and writes them once, 1.5 d^2 products a row, and
+/// sends d^2 doubles as DenseSumsOf does; terms() reads them once more.
 class NeuralEngine final : public Engine {
  public:
   explicit NeuralEngine(const NeuralSetup& setup);
@@ -79,6 +82,8 @@ class NeuralEngine final : public Engine {
   std::string second_loss_name() const override {
     return adversary_.in_stage() ? "adversarial" : setup_.model->second_loss_name();
   }
+  /// "decorrelation": the penalty, without its weight, over all its tables.
+  std::vector<std::pair<std::string, double>> terms() override;
   std::int64_t examples() const override { return examples_; }
   std::int64_t skipped() const override;
   const LoopSeconds& seconds() const override { return seconds_; }
@@ -90,6 +95,7 @@ class NeuralEngine final : public Engine {
   struct Perturbations;
   struct Segments;
   struct Objective;
+  struct Decorrelated;
   enum class PassKind { whole, clean, perturbed, penalty, inner, scores };
   static constexpr int sets = table::RowExchange::sets;
   static int set_of(std::int64_t step) { return static_cast<int>(step % sets); }
@@ -106,7 +112,12 @@ class NeuralEngine final : public Engine {
   void send_rows(std::int64_t step);
   std::int64_t examples_of_step() const;
   void make_room();
+  void make_statistics(const std::function<table::DenseSumsOptions()>& next_options);
   void sum_grams();
+  table::Moments moments_of(Decorrelated& part);
+  void add_decorrelation();
+  bool moves_resting_rows() const;
+  void resting_gradient(std::size_t t, const float* row, float factor, float* gradient) const;
   table::Table& table(std::size_t t) const {
     return t < setup_.tables.size() ? *setup_.tables[t] : *setup_.frozen[t - setup_.tables.size()];
   }
@@ -180,8 +191,10 @@ class NeuralEngine final : public Engine {
   std::vector<std::uint8_t> pushed_;  // by table: its clean gradients went to the owners, the second ones are apart
   std::unique_ptr<table::DenseSums> dense_sums_;  // nullptr without dense parameters
   float* dense_total_ = nullptr;                  // of the step
+  std::vector<std::unique_ptr<Decorrelated>> decorrelated_;
+  bool decorrelates_now_ = false;
   std::vector<Gram> grams_;
-  std::vector<std::unique_ptr<table::DenseSums>> gram_sums_;
+  std::vector<std::unique_ptr<table::GramSums<float>>> gram_sums_;
   std::vector<tape::Matrix<float>> gram_views_;
   std::vector<tape::Matrix<float>> states_;       // of the dense parameters
   std::unique_ptr<Segments> segments_;            // nullptr: the model has no cuts

@@ -85,6 +85,13 @@ struct RowPenalty {
   double weight = 0.0;
 };
 
+/// Columns of a table's rows that make up one vector.
+struct Vectors {
+  std::size_t table = 0;
+  int first = 0;
+  int columns = 0;
+};
+
 /// How the mean over a step is taken.
 enum class Reduction { sum, mean };
 
@@ -151,6 +158,9 @@ class NeuralModel {
   virtual std::vector<FurtherTable> further() const { return {}; }
   virtual std::vector<FrozenTable> frozen() const { return {}; }
   virtual std::vector<Gram> grams() const { return {}; }
+  /// The vectors that objective.decorrelation keeps decorrelated: by default the rows of users and of items without the
+  /// columns that start at 0.
+  virtual std::vector<Vectors> vectors() const;
   /// Whether both sides are known by their profiles: a user by the bag of the rows of his training items, an item by
   /// that of its training users (game/profile_batch.hpp). represent_user and represent_item are then given sums over
   /// profiles, scaled by profile_scale(), in place of rows.

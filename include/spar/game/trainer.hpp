@@ -38,7 +38,7 @@ struct RunPlace {
 struct EpochReport {
   std::int64_t epoch = 0;  ///< counts from 1
   std::string stage;
-  std::vector<std::pair<std::string, double>> losses;  ///< means per example, by term
+  std::vector<std::pair<std::string, double>> losses;  ///< means per example, by term; then Engine::terms()
   std::int64_t examples = 0;                           ///< of all ranks
   double seconds = 0;                                  ///< of the training loop
   LoopSeconds by_kind;                                 ///< of rank 0
