@@ -65,12 +65,9 @@ OutputLaw::OutputLaw(const comm::Communicator& communicator, const ShardLayout& 
       weights_[i] = weight_of(popularity[i], mean);
       totals[static_cast<std::size_t>(first_shard_ + k)] += weights_[i];
     });
-    const auto begin = static_cast<std::size_t>(items_.begin(first_shard_ + k) - first);
-    const auto size = static_cast<std::size_t>(items_.size(first_shard_ + k));
-    if (size == 0)
-      laws_.emplace_back(Index{1});
-    else
-      laws_.emplace_back(std::span(weights_).subspan(begin, size), 1.0);
+    std::vector<double> weights;
+    for_shard(k, [&](std::size_t i) { weights.push_back(weights_[i]); });
+    laws_.emplace_back(weights);
   }
   communicator.sum(totals);
   begins_.assign(1, 0);
@@ -112,9 +109,9 @@ void OutputLaw::draw_distinct(int shard, std::int64_t count, const RandomStream&
 }
 
 void OutputLaw::draw_by_weight(int shard, std::int64_t count, const RandomStream& stream, DrawnItems& drawn) const {
-  const data::ItemLaw& law = laws_[static_cast<std::size_t>(shard - first_shard_)];
+  const data::AliasTable& law = laws_[static_cast<std::size_t>(shard - first_shard_)];
   for (std::int64_t k = 0; k < count; ++k)
-    drawn.rows.push_back(static_cast<std::int32_t>(law.item(word(stream, shard, k))));
+    drawn.rows.push_back(static_cast<std::int32_t>(law.draw(word(stream, shard, k))));
   std::sort(drawn.rows.begin(), drawn.rows.end());
   const Index first = items_.begin(shard) - items_.begin(first_shard_);
   std::size_t kept = 0;

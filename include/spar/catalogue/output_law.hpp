@@ -6,7 +6,7 @@
 #include "spar/base/sharding.hpp"
 #include "spar/base/types.hpp"
 #include "spar/comm/communicator.hpp"
-#include "spar/data/item_law.hpp"
+#include "spar/data/alias_table.hpp"
 #include "spar/tape/noise.hpp"
 
 /// Items drawn for a step, the same for all users of its batch: what a softmax over the whole catalogue is estimated
@@ -60,7 +60,7 @@ class OutputLaw {
   // By popularity, of own items; empty: uniform.
   int first_shard_ = 0;
   std::vector<std::uint32_t> weights_;
-  std::vector<data::ItemLaw> laws_;  // by own shard
+  std::vector<data::AliasTable> laws_;  // by own shard
 };
 
 }  // namespace spar::catalogue
