@@ -23,6 +23,7 @@
 #include "spar/systems/item_features.hpp"
 #include "spar/systems/posts.hpp"
 #include "spar/systems/private_attributes.hpp"
+#include "spar/systems/pretrained.hpp"
 #include "spar/systems/run_directory.hpp"
 #include "spar/systems/start_vectors.hpp"
 #include "spar/systems/system.hpp"
@@ -165,7 +166,10 @@ void TrainingRun::build() {
         systems::load_start_vectors(communicator_, recipe_.text("model.init"), *file_, header_, model_);
     if (!note.empty()) progress_.line("warning: " + note);
   }
-  if (!resume_) systems::load_teacher(communicator_, recipe_, header_, model_);
+  if (!resume_) {
+    systems::load_teacher(communicator_, recipe_, header_, model_);
+    systems::load_pretrained(communicator_, recipe_, header_, model_);
+  }
   systems::load_attributes(communicator_, *file_, recipe_, lists_.train, model_);
   systems::load_dislikes(communicator_, *file_, recipe_, lists_.train, model_);
   engine_ = systems::make_engine(communicator_, layout_, header_, recipe_, model_, lists_.train, lists_.train_posts());

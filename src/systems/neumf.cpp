@@ -67,7 +67,8 @@ SystemInfo declare_mlp() {
 SystemInfo declare_neumf() {
   SystemInfo info = declare("neumf", "Neural matrix factorisation: gmf and mlp under one output, pointwise",
                             "weights . [user * item; perceptron(user, item)]");
-  info.settings.takes.insert(info.settings.takes.end(), {"model.dim", "network.layers", "network.batch_norm"});
+  info.settings.takes.insert(info.settings.takes.end(),
+                             {"model.dim", "network.layers", "network.batch_norm", "pretrained.*"});
   info.settings.defaults.push_back({"model.dim", std::int64_t{8}, "NCF code"});
   info.network = [](const Recipe& recipe) -> std::unique_ptr<game::NeuralModel> {
     return std::make_unique<NcfModel>(static_cast<int>(recipe.integer("model.dim")), perceptron_layers(recipe),

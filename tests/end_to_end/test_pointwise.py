@@ -57,6 +57,42 @@ class Pointwise(Scratch):
         self.assertEqual(variance.shape, (1, 7))
         self.assertTrue((variance > 0).all() and (variance != 1).all())
 
+    def pretrained(self, **more):
+        for system, words in (("gmf", settings(model__dim=5)), ("mlp", settings(network__layers="[10,7,5]"))):
+            if not self.place(f"pre-{system}").exists():
+                self.train(system, f"pre-{system}", *words, *BATCH, *settings(train__epochs=3, optimizer__learning_rate=0.02))
+        words = {"network__layers": "[10,7,5]", "model__dim": 5, "pretrained__gmf": self.place("pre-gmf"), "pretrained__mlp": self.place("pre-mlp")}
+        return settings(**{**words, **more})
+
+    def test_a_joint_network_starts_with_the_scores_of_its_parts(self):
+        still = settings(train__epochs=1, optimizer__name="sgd", optimizer__learning_rate="1e-30")
+        top = lambda name: done("recommend", self.place(name), "--users", self.some_users(), "--top", "5").stdout
+        parts = {}
+        for share in (0, 0.25, 1):
+            self.train("neumf", f"joint-{share}", *self.pretrained(pretrained__share=share), *BATCH, *still)
+            with h5py.File(self.newest(f"joint-{share}") / "index.h5") as file:
+                parts[share] = file["tables/dense.output.weights/vector"][:].ravel(), file["tables/dense.output.bias/vector"][:].ravel()
+        ids = lambda text: [line.split()[1:3] for line in text.splitlines()]
+        self.assertEqual(ids(top("joint-1")), ids(top("pre-gmf")))
+        self.assertEqual(ids(top("joint-0")), ids(top("pre-mlp")))
+        self.assertNotEqual(ids(top("joint-0")), ids(top("joint-1")))
+        numpy.testing.assert_array_equal(parts[0.25][0], numpy.concatenate([parts[1][0][:5] * numpy.float32(0.25), parts[0][0][5:] * numpy.float32(0.75)]))
+        numpy.testing.assert_allclose(parts[0.25][1], parts[1][1] * 0.25 + parts[0][1] * 0.75, rtol=1e-6)
+
+    def test_joint_networks_of_trained_parts_train_to_the_same_bits_on_every_launch(self):
+        self.launched("neumf", "joint", [*self.pretrained(), *BATCH, *settings(train__epochs=2, optimizer__name="sgd")])
+
+    def test_parts_that_do_not_fit_get_one_sentence(self):
+        gmf = self.place("pre-gmf")
+        for more, sentence in (
+            ({"pretrained__mlp": gmf}, f'pretrained.mlp = "{gmf}" is a run of gmf: a run of mlp belongs there'),
+            ({"pretrained__mlp": ""}, "pretrained.gmf and pretrained.mlp belong together: name a run of mlp with pretrained.mlp"),
+            ({"model__dim": 6}, f'pretrained.gmf = "{gmf}" has model.dim = 5, this recipe 6: they must agree'),
+        ):
+            answer = run("train", "neumf", "--data", self.data, "--run", self.place("misfit"), *self.pretrained(**more))
+            self.assertEqual(answer.returncode, 2)
+            self.assertIn(sentence, answer.stderr)
+
     def test_negatives_by_popularity_are_the_same_bits_on_every_launch_and_other_than_uniform_ones(self):
         law = settings(sampling__negatives="popularity", sampling__power=0.5, train__epochs=2)
         for system, form in (("bpr-mf", settings(model__dim=9)), ("mf", FORM["mf"])):
