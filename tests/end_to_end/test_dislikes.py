@@ -8,7 +8,8 @@ import h5py
 import numpy
 from trainings import Scratch, done, run, settings
 
-LAW = settings(sampling__negatives="dislikes", sampling__dislike_share=0.4, train__batch_size=300)
+DISLIKES = settings(sampling__negatives="dislikes", train__batch_size=300)
+LAW = [*DISLIKES, *settings(sampling__dislike_share=0.4)]
 SMALL = {"bpr-mf": settings(model__dim=9), "mf": settings(model__dim=9), "neumf": settings(model__dim=5, network__layers="[10,7,5]"),
          "apr": settings(model__dim=9, game__pretrain_epochs=1)}
 USERS, ITEMS = 701, 211
@@ -90,7 +91,7 @@ class Dislikes(Scratch):
                 uniform = [*small, *settings(train__epochs=2, train__batch_size=300)]
                 self.train(system, f"{system}-uniform", *uniform)
                 self.assertNotEqual(self.rows(f"{system}-uniform"), self.rows(system))
-                self.train(system, f"{system}-nothing", *words, *settings(sampling__dislike_share=0))
+                self.train(system, f"{system}-nothing", *small, *DISLIKES, *settings(sampling__dislike_share=0, train__epochs=2))
                 self.assertEqual(self.rows(f"{system}-nothing"), self.rows(f"{system}-uniform"))
 
     def test_a_stopped_run_goes_on_elsewhere_to_the_same_bits(self):
@@ -125,7 +126,7 @@ class Dislikes(Scratch):
         for ranks in (0, 3):
             self.refused(["train", "bpr-mf", "--data", self.without, "--run", self.place("refused"), *LAW], sentence, ranks=ranks)
         self.refused(["plan", "bpr-mf", "--data", self.without, "--ranks", 2, *LAW], sentence)
-        self.refused(["train", "bpr-mf", "--data", self.data, "--run", self.place("refused"), *LAW, *settings(sampling__dislike_share=-0.5)], "it must be 0 to 1")
+        self.refused(["train", "bpr-mf", "--data", self.data, "--run", self.place("refused"), *DISLIKES, *settings(sampling__dislike_share=-0.5)], "it must be 0 to 1")
         self.assertFalse(self.place("refused").exists())
         to = ["import", "delimited", self.text, "--to", self.place("refused.h5")]
         self.refused([*to, "--dislikes-below", 1], "--dislikes-below 1 finds no dislikes: the lowest rating is 1")
