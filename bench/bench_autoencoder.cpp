@@ -105,8 +105,8 @@ double product_seconds(const Options& o) {
       layer(users / o.shards, code, width);
     }
   };
-  const double steps = static_cast<double>((o.users + o.batch_users - 1) / o.batch_users);
-  return steps / rate(1.0, 2.0, 5, wall_seconds, step).best;
+  const std::int64_t steps = (o.users + o.batch_users - 1) / o.batch_users;
+  return static_cast<double>(steps) / rate(1.0, 2.0, 5, wall_seconds, step).best;
 }
 
 /// The tables that engines train, one after the other where there are two.

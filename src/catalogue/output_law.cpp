@@ -91,8 +91,7 @@ void OutputLaw::draw(int shard, const tape::NoiseKey& key, DrawnItems& drawn) co
   const auto offset = static_cast<std::int64_t>(
       bounded(word64(stream.block(0, offset_place), 0), static_cast<std::uint64_t>(total_weight())));
   const std::int64_t count = share(shard, offset);
-  weights_.empty() && laws_.empty() ? draw_distinct(shard, count, stream, drawn)
-                                    : draw_by_weight(shard, count, stream, drawn);
+  laws_.empty() ? draw_distinct(shard, count, stream, drawn) : draw_by_weight(shard, count, stream, drawn);
 }
 
 void OutputLaw::draw_distinct(int shard, std::int64_t count, const RandomStream& stream, DrawnItems& drawn) const {
