@@ -27,6 +27,14 @@ std::size_t sum_numbers(int columns) {
   return (stride + 1) * stride;
 }
 
+// sum + a b with one rounding, however the compiler is asked to treat products: in double, those of floats are exact.
+inline Lanes<float> add_product(Lanes<float> sum, Lanes<float> a, Lanes<float> b) {
+  return lane_fma(a, b, sum);
+}
+inline Lanes<double> add_product(Lanes<double> sum, Lanes<double> a, Lanes<double> b) {
+  return sum + a * b;
+}
+
 // Sums (row, column ..) += products over `count` rows x, `stride` numbers each.
 template <class T>
 void add_tile(const T* x, Index count, int stride, int row, int column, T* sum) {
@@ -37,7 +45,7 @@ void add_tile(const T* x, Index count, int stride, int row, int column, T* sum) 
   for (Index k = 0; k < count; ++k, x += stride) {
     const Lanes<T> right = load_lanes(x + column);
 #pragma GCC unroll 8
-    for (int r = 0; r < tile_rows; ++r) total[r] += all_lanes(x[row + r]) * right;
+    for (int r = 0; r < tile_rows; ++r) total[r] = add_product(total[r], all_lanes(x[row + r]), right);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < tile_rows; ++r) store_lanes<T>(to + r * stride, total[r]);

@@ -108,9 +108,9 @@ class Pointwise(Scratch):
             self.assertNotEqual(self.tables(f"own-{system}-0-1"), self.tables(f"hardest-{system}-0-1"))
 
     def test_decorrelated_vectors_are_the_same_bits_on_every_launch_and_the_log_tells_the_penalty_at_the_end_of_the_epoch(self):
-        words = settings(objective__decorrelation=300, objective__decorrelation_every=4, train__epochs=3)
-        for system, form, columns in (("bpr-mf", settings(model__dim=9), 9), ("mf", FORM["mf"], 21)):
+        for system, form, columns, weight in (("bpr-mf", settings(model__dim=9), 9, 1000), ("mf", FORM["mf"], 21, 100000)):
             name = f"decorrelated-{system}"
+            words = settings(objective__decorrelation=weight, objective__decorrelation_every=4, train__epochs=3)
             self.launched(system, name, [*form, *words])
             self.train(system, f"free-{system}", *form, *settings(train__epochs=3, objective__decorrelation=0))
             self.assertLess(self.penalty(f"{name}-0-1", columns), 0.9 * self.penalty(f"free-{system}", columns))
