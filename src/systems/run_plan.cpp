@@ -182,11 +182,10 @@ void add_autoencoder(RunPlan& plan, const game::Autoencoder& model, const Recipe
                  plan.threads * number * batch * (2 * catalogue::WideOutput::tile_items + 2 * out);
   plan.buffers += std::min(cells, items) * number * in + items * 8 + cells * 12;
   if (model.samples_softmax()) {
-    // The draws' rows, beside the gradients of those and of the positives' rows, which are as many again in a vector
-    // that grows; the draws' logits.
+    // The draws' rows and logits, and the gradients of rows, of which popular items share many cells.
     const std::int64_t draws = share(model.samples, rank_shards, plan.shards);
     const std::int64_t logits = number * batch * draws;
-    plan.buffers += draws * decoder_row + 2 * std::min(cells + draws, items) * decoder_row + cells * 4 + items / 8;
+    plan.buffers += draws * decoder_row + std::min(cells + draws, items) * decoder_row + cells * 4 + items / 8;
     if (logits <= most_kept) plan.buffers += logits;
     if (model.sample_power > 0.0) plan.buffers += items * 12;
   } else if (few_cells) {
