@@ -28,6 +28,8 @@ void Tally::add(const Tally& other) {
   users_without_test += other.users_without_test;
   held_out_validation += other.held_out_validation;
   held_out_test += other.held_out_test;
+  first_time = std::min(first_time, other.first_time);
+  last_time = std::max(last_time, other.last_time);
   candidates_in_test += other.candidates_in_test;
   candidates_repeated += other.candidates_repeated;
   candidates_dropped += other.candidates_dropped;
@@ -54,6 +56,10 @@ void Placer::place_block(std::size_t index, PlacerWorker& worker) {
   Block& block = worker.block;
   collection_.blocks->load(index, block);
   if (filtered_) compact(block);
+  for (const std::int64_t time : std::span(block.times).first(collection_.schema.times ? block.items.size() : 0)) {
+    worker.tally.first_time = std::min(worker.tally.first_time, time);
+    worker.tally.last_time = std::max(worker.tally.last_time, time);
+  }
   assign_parts(worker);
   const int bits = bits_of(block.users.size()) + 2 + bits_of(items_.number_of.size()) + bits_of(block.items.size());
   if (bits <= 64) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -21,6 +22,8 @@ struct Tally {
   std::vector<std::int64_t> candidate_counts;             ///< by group of users
   std::int64_t users_without_train = 0, users_without_test = 0;
   std::int64_t held_out_validation = 0, held_out_test = 0;
+  std::int64_t first_time = std::numeric_limits<std::int64_t>::max();
+  std::int64_t last_time = std::numeric_limits<std::int64_t>::min();
   std::int64_t candidates_in_test = 0, candidates_repeated = 0, candidates_dropped = 0;
   Tally();
   void add(const Tally& other);

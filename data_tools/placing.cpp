@@ -102,6 +102,10 @@ void write_dataset(const Collection& collection, const RowMap& users, const RowM
   Tally tally;
   for (const auto& worker : workers) tally.add(worker->tally);
   complete(report, tally);
+  if (tally.first_time == tally.last_time && split.test == SplitKind::leave_one_out)
+    report.notes.push_back(
+        "all times are equal, so a user's last interaction is the one that comes last in the input: --split "
+        "random-leave-one-out draws one");
   report.items_only_in_test = placer.items_only_in_test();
   report.users = users.rows();
   report.items = items.rows();

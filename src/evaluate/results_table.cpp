@@ -150,6 +150,7 @@ std::string run_table(const std::vector<RunResult>& runs, const std::vector<RunD
   }
   const bool fold = runs.size() == 1 && is_too_wide(rows);
   std::string text = statements(runs) + render(fold ? by_cutoff(runs.front(), labels.front()) : rows);
+  if (text.find("±") != std::string::npos) text += fmt::format("±: standard error over {}\n", runs.front().judged);
   if (!differences.empty())
     text += fmt::format("p: over {}; other seeds may differ more (--group seed)\n", runs.front().judged);
   return text;

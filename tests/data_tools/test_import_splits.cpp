@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "import_fixture.hpp"
@@ -50,6 +51,20 @@ BOOST_AUTO_TEST_CASE(leave_one_out_takes_the_last_by_time_and_the_later_row_of_e
   BOOST_CHECK((contents.validation() == Pairs{{"1", "a"}}));
   BOOST_CHECK((contents.train() == Pairs{{"1", "b"}, {"1", "d"}, {"2", "a"}, {"3", "b"}}));
   BOOST_CHECK_EQUAL(contents.header.split, "test: leave-one-out by time; validation: leave-one-out by time");
+}
+
+BOOST_AUTO_TEST_CASE(times_that_say_nothing_are_told) {
+  const std::string said =
+      "all times are equal, so a user's last interaction is the one that comes last in the input: --split "
+      "random-leave-one-out draws one";
+  std::string text;
+  for (int k = 0; k < 30; ++k) text += std::to_string(k % 5) + "\t" + std::to_string(k) + "\t1\t77\n";
+  import(splitting(text, SplitKind::leave_one_out, SplitKind::none));
+  BOOST_CHECK(std::ranges::count(report.notes, said) == 1);
+  import(splitting(text + "9\t1\t1\t78\n", SplitKind::leave_one_out, SplitKind::none));
+  BOOST_CHECK(std::ranges::count(report.notes, said) == 0);
+  import(splitting(text, SplitKind::ratio, SplitKind::none));
+  BOOST_CHECK(std::ranges::count(report.notes, said) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(without_times_leave_one_out_draws) {

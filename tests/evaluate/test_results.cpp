@@ -73,6 +73,7 @@ BOOST_AUTO_TEST_CASE(a_table_states_how_it_was_made_and_tests_the_difference) {
              "apr-ml-100k  131    0.1506 ±0.0114  0.0768 ±0.0061\n"
              "difference          +0.0085         +0.0047\n"
              "paired t, p         0.036           <0.0001\n"
+             "±: standard error over users\n"
              "p: over users; other seeds may differ more (--group seed)\n");
 }
 
