@@ -14,7 +14,7 @@ CandidateDrawer::CandidateDrawer(Index items, int wanted, std::uint64_t seed)
 std::span<const std::uint32_t> CandidateDrawer::draw(std::uint32_t user, std::span<const std::uint32_t> own) {
   taken_.assign(own.begin(), own.end());
   std::ranges::sort(taken_);
-  taken_.erase(std::ranges::unique(taken_).begin(), taken_.end());
+  taken_.erase(std::unique(taken_.begin(), taken_.end()), taken_.end());
   drawn_.clear();
   const std::size_t count = std::min(wanted_, static_cast<std::size_t>(items_) - taken_.size());
   for (std::uint32_t attempt = 0; drawn_.size() < count; ++attempt) {
