@@ -11,7 +11,7 @@ namespace {
 
 using namespace spar;
 using namespace spar::catalogue;
-using test::Rows;
+using test::FilledRows;
 
 tape::NoiseKey key_of(std::uint32_t step) {
   return {5, Purpose::negatives, 2, step, 3};
@@ -33,7 +33,7 @@ struct Sampled {
   std::set<int> touched;
 
   template <class Draw>
-  Sampled(Rows& v, Rows& h, const test::Cells& cells, int shards, bool keep, Draw&& draw) {
+  Sampled(FilledRows& v, FilledRows& h, const test::Cells& cells, int shards, bool keep, Draw&& draw) {
     const auto users = static_cast<std::size_t>(cells.users);
     const int dim = h.columns();
     const Partition items{cells.items, shards};
@@ -64,7 +64,7 @@ struct Sampled {
     hidden.assign(users * static_cast<std::size_t>(dim), 0.0);
     for (int s = 0; s < shards; ++s) {
       const auto at = static_cast<std::size_t>(s);
-      Rows part(cells.users, dim, 9);
+      FilledRows part(cells.users, dim, 9);
       TouchedRows gradients;
       gradients.reset(static_cast<int>(items.size(s)), v.width());
       outputs[at].backward(wide, slice(s), h.matrix(), batches[at], {OutputLoss::multinomial, 0.5F, totals, log_sums},
@@ -84,7 +84,7 @@ struct Sampled {
   }
 };
 
-double logit(const Rows& v, const Rows& h, int u, int i) {
+double logit(const FilledRows& v, const FilledRows& h, int u, int i) {
   double l = v.bias(i);
   for (int c = 0; c < h.columns(); ++c) l += v.get(i, c) * h.get(u, c);
   return l;
@@ -108,13 +108,13 @@ BOOST_AUTO_TEST_SUITE(sampled_outputs)
 // One user with items 0 and 1 of four, whose logits are 0, ln 2, ln 3 and ln 5; items 1 and 2 are drawn, each of weight
 // 2: Z^ = 1 + 2 + 2 * 3 = 9, where Z is 11.
 BOOST_AUTO_TEST_CASE(the_loss_over_draws_is_the_one_computed_by_hand) {
-  Rows v(4, 1, 0, true);
+  FilledRows v(4, 1, 0, true);
   const double exponentials[] = {1.0, 2.0, 3.0, 5.0};
   for (int i = 0; i < 4; ++i) {
     v.at(i, 0) = static_cast<float>(0.5 * i);
     v.at(i, 16) = static_cast<float>(std::log(exponentials[i]) - 0.5 * i);
   }
-  Rows h(1, 1, 0);
+  FilledRows h(1, 1, 0);
   h.at(0, 0) = 1.0F;
   SliceBatch batch;
   batch.items = {0, 1};
@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(the_loss_over_draws_is_the_one_computed_by_hand) {
   BOOST_TEST(std::abs(own + 2.0 * sums[0].log() - (2.0 * std::log(9.0) - std::log(2.0))) < 1e-6);
   const std::vector<float> totals{2.0F};
   const std::vector<double> log_sums{sums[0].log()};
-  Rows part(1, 1, 0);
+  FilledRows part(1, 1, 0);
   TouchedRows gradients;
   gradients.reset(4, v.width());
   output.backward(wide, v.slice(0, 4), h.matrix(), batch, {OutputLoss::multinomial, 1.0F, totals, log_sums}, nullptr,
@@ -149,8 +149,8 @@ BOOST_AUTO_TEST_CASE(the_loss_over_draws_is_the_one_computed_by_hand) {
 
 BOOST_AUTO_TEST_CASE(with_all_items_drawn_loss_and_gradients_are_those_of_the_whole_catalogue) {
   const test::Cells cells{31, 1301};
-  Rows v(cells.items, 23, 0, true);
-  Rows h(cells.users, 23, 4);
+  FilledRows v(cells.items, 23, 0, true);
+  FilledRows h(cells.users, 23, 4);
   const test::DenseLoss expected(v, h, cells, OutputLoss::multinomial, 0.5);
   for (const int shards : {1, 4, 2048}) {
     const OutputLaw law({shards, 1}, cells.items, cells.items);
@@ -172,8 +172,8 @@ BOOST_AUTO_TEST_CASE(with_all_items_drawn_loss_and_gradients_are_those_of_the_wh
 // The gradient by central differences of the loss that the header defines, in double precision, with the draws held.
 BOOST_AUTO_TEST_CASE(gradients_are_those_of_the_loss_with_the_draws_held) {
   const test::Cells cells{3, 67};
-  Rows v(cells.items, 5, 0, true);
-  Rows h(cells.users, 5, 4);
+  FilledRows v(cells.items, 5, 0, true);
+  FilledRows h(cells.users, 5, 4);
   const OutputLaw law({4, 1}, cells.items, 21);
   std::vector<double> weights(static_cast<std::size_t>(cells.items));
   const Partition items{cells.items, 4};
@@ -227,8 +227,8 @@ BOOST_AUTO_TEST_CASE(gradients_are_those_of_the_loss_with_the_draws_held) {
 
 BOOST_AUTO_TEST_CASE(logits_that_are_made_twice_give_the_same_bits) {
   const test::Cells cells{17, 2203};
-  Rows v(cells.items, 11, 0, true);
-  Rows h(cells.users, 11, 4);
+  FilledRows v(cells.items, 11, 0, true);
+  FilledRows h(cells.users, 11, 4);
   const OutputLaw law({2, 1}, cells.items, 1500);
   const auto draw = [&](int s, DrawnItems& drawn) { law.draw(s, key_of(8), drawn); };
   const Sampled kept(v, h, cells, 2, true, draw);
@@ -239,8 +239,8 @@ BOOST_AUTO_TEST_CASE(logits_that_are_made_twice_give_the_same_bits) {
 
 // Users who have all items leave nothing to draw for: the softmax is over their own items, exactly.
 BOOST_AUTO_TEST_CASE(a_batch_whose_positives_cover_everything_has_the_loss_of_the_whole_catalogue) {
-  Rows v(7, 3, 0, true);
-  Rows h(2, 3, 4);
+  FilledRows v(7, 3, 0, true);
+  FilledRows h(2, 3, 4);
   SliceBatch batch;
   for (int u = 0; u < 2; ++u) {
     for (int i = 0; i < 7; ++i) batch.items.push_back(i);
@@ -260,7 +260,7 @@ BOOST_AUTO_TEST_CASE(a_batch_whose_positives_cover_everything_has_the_loss_of_th
   }
   const std::vector<float> totals{7.0F, 7.0F};
   const std::vector<double> log_sums{sums[0].log(), sums[1].log()};
-  Rows part(2, 3, 0);
+  FilledRows part(2, 3, 0);
   TouchedRows gradients;
   gradients.reset(7, v.width());
   output.backward(wide, v.slice(0, 7), h.matrix(), batch, {OutputLoss::multinomial, 1.0F, totals, log_sums}, nullptr,
@@ -274,8 +274,8 @@ BOOST_AUTO_TEST_CASE(a_batch_whose_positives_cover_everything_has_the_loss_of_th
 // In a law where the mean is exact, the mean of many draws is within four standard errors of it.
 BOOST_AUTO_TEST_CASE(the_mean_of_the_sampled_partition_function_is_that_of_the_catalogue) {
   const test::Cells cells{6, 211};
-  Rows v(cells.items, 4, 0, true);
-  Rows h(cells.users, 4, 4);
+  FilledRows v(cells.items, 4, 0, true);
+  FilledRows h(cells.users, 4, 4);
   const OutputLaw laws[] = {OutputLaw({8, 1}, cells.items, 29), OutputLaw({8, 1}, cells.items, 5)};
   constexpr int steps = 4000;
   for (const OutputLaw& law : laws) {

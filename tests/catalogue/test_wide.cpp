@@ -11,7 +11,7 @@ namespace {
 
 using namespace spar;
 using namespace spar::catalogue;
-using test::Rows;
+using test::FilledRows;
 
 /// The losses and gradients of all slices together, as shards would make them.
 struct Sliced {
@@ -21,7 +21,7 @@ struct Sliced {
   std::vector<double> hidden;            // users x padded(dim)
 };
 
-Sliced by_slices(Rows& v, Rows& h, const test::Cells& cells, OutputLoss kind, double scale,
+Sliced by_slices(FilledRows& v, FilledRows& h, const test::Cells& cells, OutputLoss kind, double scale,
                  const std::vector<int>& cuts, bool keep) {
   Sliced out;
   const int users = cells.users;
@@ -54,7 +54,7 @@ Sliced by_slices(Rows& v, Rows& h, const test::Cells& cells, OutputLoss kind, do
       out.loss += static_cast<double>(totals[static_cast<std::size_t>(u)]) * log_sums[static_cast<std::size_t>(u)];
   }
   for_slices([&](std::size_t s, const SliceRows& rows, const SliceBatch& batch) {
-    Rows part(users, h.columns(), 0);
+    FilledRows part(users, h.columns(), 0);
     const LossTerms terms{kind, static_cast<float>(scale), totals, log_sums};
     const bool has_kept = keep && kind == OutputLoss::multinomial;
     out.loss += output.backward(rows, h.matrix(), batch, terms, has_kept ? kept[s].data() : nullptr, part.matrix(),
@@ -96,13 +96,13 @@ BOOST_AUTO_TEST_SUITE(wide_layers)
 
 // One user, logits [0, ln 2 | ln 3, 0] in two slices, x = [1, 0, 1, 0].
 BOOST_AUTO_TEST_CASE(the_multinomial_loss_of_two_slices_is_the_one_computed_by_hand) {
-  Rows v(4, 1, 0, true);
+  FilledRows v(4, 1, 0, true);
   const double logits[] = {0.0, std::log(2.0), std::log(3.0), 0.0};
   for (int i = 0; i < 4; ++i) {
     v.at(i, 0) = 0.0F;
     v.at(i, 16) = static_cast<float>(logits[i]);
   }
-  Rows h(1, 1, 0);
+  FilledRows h(1, 1, 0);
   h.at(0, 0) = 1.0F;
   const std::vector<LogSum> expected{{std::log(2.0), 1.5}, {std::log(3.0), 4.0 / 3.0}};
   WideOutput output;
@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(the_multinomial_loss_of_two_slices_is_the_one_computed_by_h
   const std::vector<float> totals{2.0F};
   const std::vector<double> log_sums{all.log()};
   for (int s = 0; s < 2; ++s) {
-    Rows part(1, 1, 0);
+    FilledRows part(1, 1, 0);
     output.backward(v.slice(2 * s, 2), h.matrix(), batches[static_cast<std::size_t>(s)],
                     {OutputLoss::multinomial, 1.0F, totals, log_sums}, nullptr, part.matrix(),
                     [&](int k, const float* gradient) {
@@ -142,8 +142,8 @@ BOOST_AUTO_TEST_CASE(the_multinomial_loss_of_two_slices_is_the_one_computed_by_h
 BOOST_AUTO_TEST_CASE(losses_and_gradients_agree_with_dense_ones_however_the_items_are_cut) {
   const test::Cells cells{11, 601};
   for (const auto kind : {OutputLoss::multinomial, OutputLoss::bce, OutputLoss::square}) {
-    Rows v(cells.items, 21, 1, true);
-    Rows h(cells.users, 21, 2);
+    FilledRows v(cells.items, 21, 1, true);
+    FilledRows h(cells.users, 21, 2);
     const test::DenseLoss expected(v, h, cells, kind, 0.25);
     for (const auto& cuts : {std::vector<int>{0, 601}, {0, 0, 37, 37, 590, 601}}) {
       BOOST_TEST_CONTEXT("loss " << static_cast<int>(kind) << ", slices " << cuts.size() - 1) {
@@ -155,8 +155,8 @@ BOOST_AUTO_TEST_CASE(losses_and_gradients_agree_with_dense_ones_however_the_item
 
 BOOST_AUTO_TEST_CASE(logits_that_are_kept_give_the_bits_of_logits_made_twice) {
   const test::Cells cells{9, 601};
-  Rows v(cells.items, 33, 1, true);
-  Rows h(cells.users, 33, 2);
+  FilledRows v(cells.items, 33, 1, true);
+  FilledRows h(cells.users, 33, 2);
   const Sliced kept = by_slices(v, h, cells, OutputLoss::multinomial, 1.0, {0, 13, 601}, true);
   const Sliced made = by_slices(v, h, cells, OutputLoss::multinomial, 1.0, {0, 13, 601}, false);
   BOOST_TEST(kept.loss == made.loss);
@@ -166,9 +166,9 @@ BOOST_AUTO_TEST_CASE(logits_that_are_kept_give_the_bits_of_logits_made_twice) {
 
 BOOST_AUTO_TEST_CASE(gradients_of_a_users_logits_sum_to_zero_under_the_softmax) {
   const test::Cells cells{1, 97};
-  Rows v(cells.items, 5, 3, true);
+  FilledRows v(cells.items, 5, 3, true);
   for (int salt = 4; salt < 9; ++salt) {
-    Rows h(1, 5, salt);
+    FilledRows h(1, 5, salt);
     const Sliced got = by_slices(v, h, cells, OutputLoss::multinomial, 1.0, {0, 40, 97}, false);
     double sum = 0, size = 0;
     for (const auto& row : got.rows) {
@@ -182,8 +182,8 @@ BOOST_AUTO_TEST_CASE(gradients_of_a_users_logits_sum_to_zero_under_the_softmax) 
 
 BOOST_AUTO_TEST_CASE(a_shift_of_all_logits_by_a_thousand_changes_no_loss_and_overflows_nowhere) {
   const test::Cells cells{8, 97};
-  Rows v(cells.items, 5, 3, true);
-  Rows h(cells.users, 5, 4);
+  FilledRows v(cells.items, 5, 3, true);
+  FilledRows h(cells.users, 5, 4);
   const Sliced plain = by_slices(v, h, cells, OutputLoss::multinomial, 1.0, {0, 40, 97}, false);
   for (int i = 0; i < cells.items; ++i) v.at(i, 16) += 1000.0F;
   const Sliced far = by_slices(v, h, cells, OutputLoss::multinomial, 1.0, {0, 40, 97}, false);
@@ -202,8 +202,8 @@ BOOST_AUTO_TEST_CASE(slices_without_items_or_with_impossible_ones_merge_without_
   sum.add({2.0, 1.0});
   sum.add(LogSum::none());
   BOOST_TEST(sum.log() == 2.0);
-  Rows v(3, 4, 1, true);
-  Rows h(2, 4, 2);
+  FilledRows v(3, 4, 1, true);
+  FilledRows h(2, 4, 2);
   for (int i = 0; i < 3; ++i) v.at(i, 16) = -std::numeric_limits<float>::infinity();
   SliceBatch empty;
   empty.offsets = {0, 0, 0};
@@ -218,8 +218,8 @@ BOOST_AUTO_TEST_CASE(slices_without_items_or_with_impossible_ones_merge_without_
 
 BOOST_AUTO_TEST_CASE(listed_cells_alone_count_and_all_cells_listed_are_the_dense_loss) {
   const test::Cells cells{8, 41};
-  Rows v(cells.items, 21, 1, true);
-  Rows h(cells.users, 21, 2);
+  FilledRows v(cells.items, 21, 1, true);
+  FilledRows h(cells.users, 21, 2);
   SliceBatch all;
   for (int u = 0; u < cells.users; ++u) {
     for (int i = 0; i < cells.items; ++i) {
@@ -233,7 +233,7 @@ BOOST_AUTO_TEST_CASE(listed_cells_alone_count_and_all_cells_listed_are_the_dense
     const test::DenseLoss expected(v, h, cells, kind, 0.5);
     TouchedRows touched;
     touched.reset(cells.items, v.width());
-    Rows part(cells.users, 21, 0);
+    FilledRows part(cells.users, 21, 0);
     const double loss =
         output.backward_cells(v.slice(0, cells.items), h.matrix(), all, {kind, 0.5F, {}, {}}, part.matrix(), touched);
     BOOST_TEST(std::abs(loss - expected.loss) < 1e-5 * expected.loss);
@@ -253,7 +253,7 @@ BOOST_AUTO_TEST_CASE(listed_cells_alone_count_and_all_cells_listed_are_the_dense
   SliceBatch few = cells.batch(0, cells.items);
   TouchedRows touched;
   touched.reset(cells.items, v.width());
-  Rows part(cells.users, 21, 0);
+  FilledRows part(cells.users, 21, 0);
   output.backward_cells(v.slice(0, cells.items), h.matrix(), few, {OutputLoss::square, 1.0F, {}, {}}, part.matrix(),
                         touched);
   for (int k = 0; k < touched.count(); ++k) {
@@ -266,14 +266,14 @@ BOOST_AUTO_TEST_CASE(listed_cells_alone_count_and_all_cells_listed_are_the_dense
 
 BOOST_AUTO_TEST_CASE(the_input_layer_is_the_product_with_the_matrix_of_inputs) {
   const test::Cells cells{9, 43};
-  Rows w(cells.items, 19, 5);
-  Rows delta(cells.users, 19, 6);
+  FilledRows w(cells.items, 19, 5);
+  FilledRows delta(cells.users, 19, 6);
   for (const auto& cuts : {std::vector<int>{0, 43}, {0, 0, 20, 43}}) {
     std::vector<double> sums(static_cast<std::size_t>(cells.users * 32));
     for (std::size_t s = 0; s + 1 < cuts.size(); ++s) {
       const auto rows = w.slice(cuts[s], cuts[s + 1] - cuts[s]);
       const auto batch = cells.batch(cuts[s], rows.rows);
-      Rows part(cells.users, 19, 0);
+      FilledRows part(cells.users, 19, 0);
       input_forward(rows, batch, part.data());
       for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += static_cast<double>(part.data()[k]);
       TouchedRows touched;

@@ -11,9 +11,9 @@
 namespace spar::test {
 
 /// Padded rows of floats that behave like any numbers between -1 and 1.
-class Rows {
+class FilledRows {
  public:
-  Rows(int rows, int columns, int salt, bool with_bias = false)
+  FilledRows(int rows, int columns, int salt, bool with_bias = false)
       : rows_(rows), columns_(columns), width_(padded(columns) + (with_bias ? 16 : 0)), with_bias_(with_bias) {
     data_.resize(static_cast<std::size_t>(rows) * static_cast<std::size_t>(width_));
     for (int r = 0; r < rows; ++r) {
@@ -34,7 +34,7 @@ class Rows {
   int width() const { return width_; }
   float* data() { return data_.data(); }
   tape::Matrix<float> matrix() { return {data_.data(), rows_, columns_, width_}; }
-  /// Rows [first, first + count) as a slice.
+  /// FilledRows [first, first + count) as a slice.
   catalogue::SliceRows slice(int first, int count) {
     return {count == 0 ? nullptr : &at(first, 0), first, count, columns_, width_,
             with_bias_ ? padded(columns_) : -1,   width_};
@@ -80,7 +80,7 @@ struct DenseLoss {
   std::vector<std::vector<double>> hidden;
   std::vector<double> log_sums;
 
-  DenseLoss(const Rows& v, const Rows& h, const Cells& cells, catalogue::OutputLoss kind, double scale) {
+  DenseLoss(const FilledRows& v, const FilledRows& h, const Cells& cells, catalogue::OutputLoss kind, double scale) {
     using catalogue::OutputLoss;
     const int d = h.columns();
     rows.assign(static_cast<std::size_t>(cells.items), std::vector<double>(static_cast<std::size_t>(d) + 1));
