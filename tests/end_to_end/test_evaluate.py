@@ -124,7 +124,8 @@ class Evaluation(unittest.TestCase):
         self.assertRegex(table[2], r"^a-seed-1 +5 +0\.\d{4} ±0\.\d{4} +0\.\d{4} ±0\.\d{4}$")
         self.assertRegex(table[4], r"^difference +[+-]0\.\d{4} +[+-]0\.\d{4}$")
         self.assertRegex(table[5], r"^paired t, p +\S+ +\S+$")
-        self.assertEqual(table[7], "saved results/evaluate-test-last.json in each run")
+        self.assertEqual(table[6], "±: standard error over users")
+        self.assertEqual(table[8], "saved results/evaluate-test-last.json in each run")
         first = spar(*words, "--json").stdout
         self.assertEqual(first, spar(*words, "--json", ranks=3).stdout)
         difference = json.loads(first)["differences"][0]["metrics"]["hr@10"]
