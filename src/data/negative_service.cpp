@@ -37,7 +37,11 @@ struct NegativeService::Open {
   std::int64_t step;
   std::uint32_t place;
   Index user;
-  std::uint64_t word;  // of the attempt that is under way
+};
+
+// One attempt at a place, as the owner of the item is asked for it.
+struct NegativeService::Question {
+  std::uint64_t word;
   std::int32_t owner;  // shard of items
 };
 
@@ -45,6 +49,7 @@ struct NegativeService::Shard {
   std::vector<std::size_t> offsets;
   std::vector<ItemId> items;
   std::vector<Open> open;
+  std::vector<Question> questions;  // attempts_ for each open place
 };
 
 NegativeService::NegativeService(const comm::Communicator& communicator, const Popularity& popularity,
@@ -61,8 +66,8 @@ void NegativeService::begin_epoch() {
   first_ = end_ = 0;
 }
 
-std::size_t NegativeService::rank_of(const Open& open) const {
-  return static_cast<std::size_t>(popularity_->rank_of(open.owner));
+std::size_t NegativeService::rank_of(const Question& question) const {
+  return static_cast<std::size_t>(popularity_->rank_of(question.owner));
 }
 
 std::int64_t NegativeService::most_draws(std::int64_t places) {
@@ -77,9 +82,18 @@ void NegativeService::prepare(std::int64_t step, std::int64_t steps) {
   first_ = step;
   end_ = std::min(steps, step + std::max<std::int64_t>(1, draws_at_once / places));
   lay_out(step, end_, steps);
-  std::uint32_t attempt = 0;
-  do ask(attempt++);
-  while (communicator_->any(take_answers()));
+  first_attempt_ = 0;
+  attempts_ = 1;
+  bool more = false;
+  do {
+    ask();
+    const std::int64_t open = take_answers();
+    first_attempt_ += attempts_;
+    // A user who lacks next to nothing that is popular needs many attempts, but must not cost as many rounds.
+    attempts_ = static_cast<std::uint32_t>(
+        std::clamp<std::int64_t>(draws_at_once / std::max<std::int64_t>(1, open), 1, 2 * std::int64_t{attempts_}));
+    more = communicator_->any(open > 0);
+  } while (more);
 }
 
 void NegativeService::lay_out(std::int64_t step, std::int64_t end, std::int64_t steps) {
@@ -96,7 +110,7 @@ void NegativeService::lay_out(std::int64_t step, std::int64_t end, std::int64_t 
         const auto& positive = sampler.positive_at(s, steps, place);
         const Index user = sampler.first_user() + positive.user;
         if (!sampler.lacks_negatives(user))
-          shard.open.push_back({shard.items.size(), s, static_cast<std::uint32_t>(place), user, 0, 0});
+          shard.open.push_back({shard.items.size(), s, static_cast<std::uint32_t>(place), user});
         // Of whoever lacks negatives it stays there, and the sampler sees that it is none.
         shard.items.push_back(positive.item);
       }
@@ -106,28 +120,31 @@ void NegativeService::lay_out(std::int64_t step, std::int64_t end, std::int64_t 
   });
 }
 
-void NegativeService::ask(std::uint32_t attempt) {
+void NegativeService::ask() {
   parallel_for(static_cast<int>(shards_.size()), [&](int k) {
     const TripleSampler& sampler = *samplers_[static_cast<std::size_t>(k)];
-    for (Open& open : shards_[static_cast<std::size_t>(k)]->open) {
-      const auto block = sampler.attempt(open.step, open.place, attempt);
-      open.owner = popularity_->shard(word64(block, 0));
-      open.word = word64(block, 1);
+    Shard& shard = *shards_[static_cast<std::size_t>(k)];
+    shard.questions.clear();
+    for (const Open& open : shard.open) {
+      for (std::uint32_t a = 0; a < attempts_; ++a) {
+        const auto block = sampler.attempt(open.step, open.place, first_attempt_ + a);
+        shard.questions.push_back({word64(block, 1), popularity_->shard(word64(block, 0))});
+      }
     }
   });
   std::vector<std::size_t> bytes(outgoing_.size());
   for (const auto& shard : shards_)
-    for (const Open& open : shard->open) bytes[rank_of(open)] += ask_bytes;
+    for (const Question& question : shard->questions) bytes[rank_of(question)] += ask_bytes;
   std::vector<std::byte*> next;
   for (std::size_t rank = 0; rank < outgoing_.size(); ++rank) {
     outgoing_[rank].resize(bytes[rank]);
     next.push_back(outgoing_[rank].data());
   }
   for (const auto& shard : shards_) {
-    for (const Open& open : shard->open) {
-      std::byte*& at = next[rank_of(open)];
-      write(at, open.owner);
-      write(at, open.word);
+    for (const Question& question : shard->questions) {
+      std::byte*& at = next[rank_of(question)];
+      write(at, question.owner);
+      write(at, question.word);
     }
   }
   const auto asked = communicator_->exchange(outgoing_);
@@ -143,21 +160,29 @@ void NegativeService::ask(std::uint32_t attempt) {
   answers_ = communicator_->exchange(answers_);
 }
 
-// Whether some place of this rank still lacks a negative.
-bool NegativeService::take_answers() {
+// The first of the attempts at each place that its user lacks is his negative. Returns the places that still have none.
+std::int64_t NegativeService::take_answers() {
   std::vector<const std::byte*> next;
   for (const auto& bytes : answers_) next.push_back(bytes.data());
-  bool any = false;
+  std::int64_t left = 0;
   for (std::size_t k = 0; k < shards_.size(); ++k) {
     Shard& shard = *shards_[k];
-    std::erase_if(shard.open, [&](const Open& open) {
-      const auto item = read<ItemId>(next[rank_of(open)]);
-      shard.items[open.entry] = item;
-      return !samplers_[k]->rejects(open.user, item);
-    });
-    any = any || !shard.open.empty();
+    auto question = shard.questions.begin();
+    auto still_open = shard.open.begin();
+    for (const Open& open : shard.open) {
+      bool found = false;
+      for (std::uint32_t a = 0; a < attempts_; ++a) {
+        const auto item = read<ItemId>(next[rank_of(*question++)]);
+        if (found || samplers_[k]->rejects(open.user, item)) continue;
+        shard.items[open.entry] = item;
+        found = true;
+      }
+      if (!found) *still_open++ = open;
+    }
+    shard.open.erase(still_open, shard.open.end());
+    left += static_cast<std::int64_t>(shard.open.size());
   }
-  return any;
+  return left;
 }
 
 }  // namespace spar::data

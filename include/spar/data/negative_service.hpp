@@ -13,7 +13,8 @@ namespace spar::data {
 /// Draws the negatives of samplers whose law lies with the owners of items, some steps ahead: the user's shard sends
 /// the owner of a shard of items 64 random bits, gets an item back, and asks again for what its user has. Gives what
 /// the sampler would draw if it held the whole law, so nothing depends on the launch or on how many steps are drawn at
-/// once. Moves 12 bytes there and 4 back for each attempt; as many rounds as the unluckiest place needs attempts.
+/// once. Moves 12 bytes there and 4 back for each attempt. Rounds double the attempts of the places that are left, so
+/// their number is the logarithm of what the unluckiest place needs.
 class NegativeService {
  public:
   /// The samplers of this rank's shards, whose law is that of `popularity`; all must outlive the service.
@@ -31,12 +32,13 @@ class NegativeService {
 
  private:
   struct Open;
+  struct Question;
   struct Shard;
 
   void lay_out(std::int64_t step, std::int64_t end, std::int64_t steps);
-  std::size_t rank_of(const Open& open) const;
-  void ask(std::uint32_t attempt);
-  bool take_answers();
+  std::size_t rank_of(const Question& question) const;
+  void ask();
+  std::int64_t take_answers();
 
   const comm::Communicator* communicator_;
   const Popularity* popularity_;
@@ -46,6 +48,8 @@ class NegativeService {
   std::vector<std::vector<std::byte>> answers_;
   std::int64_t first_ = 0;
   std::int64_t end_ = 0;
+  std::uint32_t first_attempt_ = 0;  // of the round
+  std::uint32_t attempts_ = 1;       // at each open place
 };
 
 }  // namespace spar::data

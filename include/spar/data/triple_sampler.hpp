@@ -68,7 +68,7 @@ struct MicroBatch {
 /// is uniform over the items that u does not have in training (drawn by rejection), or follows an ItemLaw and what
 /// stands before it. Every draw is a function of (seed, epoch, step, shard, place in the micro-batch, attempt).
 ///
-/// Places of a step: negatives_each() for each of its positives, in their order; then as many again for every further
+/// Places of a step: the negatives for each of its positives, in their order; then as many again for every further
 /// candidate of the law.
 class TripleSampler {
  public:
@@ -86,7 +86,6 @@ class TripleSampler {
   }
   /// Negatives for each positive: 1 unless told.
   void set_negatives_each(int negatives) { negatives_each_ = negatives; }
-  int negatives_each() const { return negatives_each_; }
 
   std::int64_t positives() const { return positives_; }
   /// The most triples of any step when an epoch has `steps` steps.
