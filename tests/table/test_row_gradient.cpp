@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "support/gradient_check.hpp"
+#include "support/moments.hpp"
 #include <boost/test/unit_test.hpp>
 
 #include "spar/table/row_gradient.hpp"
@@ -13,19 +14,7 @@ using namespace spar;
 using table::MomentGradients;
 using table::Moments;
 using test::Grid;
-
-Moments moments_of(const Grid<double>& x) {
-  const auto d = static_cast<std::size_t>(x.columns());
-  Moments moments{x.rows(), x.columns(), std::vector<double>(d), std::vector<double>(d * d)};
-  for (int r = 0; r < x.rows(); ++r) {
-    for (std::size_t a = 0; a < d; ++a) {
-      moments.mean[a] += x.at(r, static_cast<int>(a)) / x.rows();
-      for (std::size_t b = 0; b < d; ++b)
-        moments.gram[a * d + b] += x.at(r, static_cast<int>(a)) * x.at(r, static_cast<int>(b));
-    }
-  }
-  return moments;
-}
+using test::moments_of;
 
 // Weights that no two entries share, and no symmetry, so that neither a transposition nor a missing half passes.
 double weight(int a, int b) {
